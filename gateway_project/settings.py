@@ -1,0 +1,303 @@
+"""Every setting, all from the environment (a `.env` file is read first); `.env.example` lists them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway_project import local_secrets
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(os.environ.get("GATEWAY_ENV_FILE", str(BASE_DIR / ".env")))
+
+
+def text(name: str, default: str = "") -> str:
+    """Return a variable's text; an empty value counts as absent."""
+    return os.environ.get(name, "").strip() or default
+
+
+def number(name: str, default: float, low: float, high: float) -> float:
+    """Return a variable as a number within [low, high], or stop with a message that names it."""
+    value = text(name)
+    try:
+        result = float(value) if value else float(default)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a number.") from None
+    if not low <= result <= high:
+        raise ImproperlyConfigured(f"{name} is {value}; it must lie between {low:g} and {high:g}.")
+    return result
+
+
+def integer(name: str, default: int, low: int, high: int) -> int:
+    """Return a variable as a whole number within [low, high]."""
+    result = number(name, default, low, high)
+    if result != int(result):
+        raise ImproperlyConfigured(f"{name} is {result}; it must be a whole number.")
+    return int(result)
+
+
+def switch(name: str, default: bool) -> bool:
+    """Return a variable as true or false."""
+    value = text(name).lower()
+    if value in ("", "1", "true", "yes", "on", "0", "false", "no", "off"):
+        return default if not value else value in ("1", "true", "yes", "on")
+    raise ImproperlyConfigured(f"{name} is {value!r}; it must be true or false.")
+
+
+def items(name: str) -> list[str]:
+    """Return a comma-separated variable as a list without blanks."""
+    return [part.strip() for part in text(name).split(",") if part.strip()]
+
+
+# Where things are
+DEBUG = switch("GATEWAY_DEBUG", False)
+# A.17: GATEWAY_DB_PATH is another name for the directory that holds the embedded database.
+DATA_DIR = Path(text("GATEWAY_DATA_DIR") or text("GATEWAY_DB_PATH") or BASE_DIR / ".data").resolve()
+JOURNAL_DIR = Path(text("GATEWAY_JOURNAL_DIR") or DATA_DIR / "journal")
+RUN_DIR = DATA_DIR / "run"
+HOST = text("GATEWAY_HOST", "127.0.0.1")
+PORT = integer("GATEWAY_PORT", 8080, 0, 65535)
+WORKERS = integer("GATEWAY_WORKERS", 1, 1, 64)
+PUBLIC_URL = text("GATEWAY_PUBLIC_URL").rstrip("/")
+if PUBLIC_URL and urlsplit(PUBLIC_URL).scheme not in ("http", "https"):
+    raise ImproperlyConfigured(f"GATEWAY_PUBLIC_URL is {PUBLIC_URL!r}; it must begin with http:// or https://.")
+
+# Database: embedded unless DATABASE_URL is set
+DATABASE_URL = text("DATABASE_URL")
+DATABASE_DIRECT_URL = text("DATABASE_DIRECT_URL", DATABASE_URL)
+EMBEDDED_DATABASE = not DATABASE_URL
+POSTGRES_BIN = text("POSTGRES_BIN")
+
+
+def _database() -> dict[str, object]:
+    if EMBEDDED_DATABASE:
+        from gateway_project import postgres
+
+        config: dict[str, object] = {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": str(postgres.socket_directory(DATA_DIR)),
+            "USER": "gateway",
+            "NAME": "gateway",
+        }
+    else:
+        config = dict(environ.Env.db_url_config(DATABASE_URL))
+        if config["ENGINE"] != "django.db.backends.postgresql":
+            raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgres://…).")
+    options = dict(config.get("OPTIONS") or {})  # type: ignore[call-overload]
+    options.setdefault("connect_timeout", 5)
+    if os.environ.get("GATEWAY_PROCESS") == "worker":
+        # Under ASGI a connection belongs to a thread that may not come back; the pool bounds them.
+        options["pool"] = {"min_size": 0, "max_size": 8, "timeout": 5, "max_idle": 60}
+        options.setdefault(
+            "options", f"-c statement_timeout={integer('GATEWAY_STATEMENT_TIMEOUT_MS', 15000, 100, 600000)}"
+        )
+    return config | {
+        "OPTIONS": options,
+        "CONN_MAX_AGE": 0,
+        "TEST": {"NAME": text("GATEWAY_TEST_DATABASE") or None},
+    }
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Secrets
+_SECRETS_DIR = DATA_DIR / "secrets"
+SECRET_KEY = local_secrets.resolve("GATEWAY_SECRET_KEY", _SECRETS_DIR, local_secrets.make_token, EMBEDDED_DATABASE)
+# The first key encrypts, all of them decrypt; likewise the first pepper digests new keys, all are tried.
+ENCRYPTION_KEYS = [
+    part.strip()
+    for part in local_secrets.resolve(
+        "GATEWAY_ENCRYPTION_KEYS", _SECRETS_DIR, local_secrets.make_fernet_key, EMBEDDED_DATABASE
+    ).split(",")
+    if part.strip()
+]
+KEY_PEPPERS = [
+    part.strip()
+    for part in local_secrets.resolve(
+        "GATEWAY_KEY_PEPPER", _SECRETS_DIR, local_secrets.make_token, EMBEDDED_DATABASE
+    ).split(",")
+    if part.strip()
+]
+
+# Who may talk to us, and under which names
+TRUSTED_PROXIES = items("GATEWAY_TRUSTED_PROXIES")
+_PUBLIC_HOST = urlsplit(PUBLIC_URL).hostname or ""
+ALLOWED_HOSTS = [*items("GATEWAY_ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
+if _PUBLIC_HOST:
+    ALLOWED_HOSTS.append(f"[{_PUBLIC_HOST}]" if ":" in _PUBLIC_HOST else _PUBLIC_HOST)
+ALLOWED_ORIGINS = items("GATEWAY_ALLOWED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = [origin for origin in {PUBLIC_URL, *ALLOWED_ORIGINS} if "://" in origin]
+_HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = "gateway_session"
+CSRF_COOKIE_NAME = "gateway_csrf"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# Networks and host names of upstreams that may be private; loopback only where the database is our own.
+UPSTREAM_ALLOW = items("GATEWAY_UPSTREAM_ALLOW") or (["127.0.0.0/8", "::1", "localhost"] if EMBEDDED_DATABASE else [])
+
+# Limits and deadlines of the data plane (an upstream's own fields win)
+MAX_REQUEST_BYTES = integer("GATEWAY_MAX_REQUEST_BYTES", 4 << 20, 1024, 1 << 30)
+MAX_RESPONSE_BYTES = integer("GATEWAY_MAX_RESPONSE_BYTES", 32 << 20, 1024, 1 << 30)
+MAX_EVENT_BYTES = integer("GATEWAY_MAX_EVENT_BYTES", 4 << 20, 1024, 1 << 30)
+MAX_HEAD_BYTES = integer("GATEWAY_MAX_HEAD_BYTES", 32 << 10, 1024, 1 << 20)
+MAX_HEADERS = integer("GATEWAY_MAX_HEADERS", 100, 10, 10000)
+HEAD_TIMEOUT_S = number("GATEWAY_HEAD_TIMEOUT_S", 30, 0.1, 3600)
+BODY_TIMEOUT_S = number("GATEWAY_BODY_TIMEOUT_S", 60, 0.1, 3600)
+MAX_JSON_DEPTH = integer("GATEWAY_MAX_JSON_DEPTH", 64, 8, 150)
+CONNECT_TIMEOUT_S = number("GATEWAY_CONNECT_TIMEOUT_S", 5, 0.05, 600)
+FIRST_BYTE_TIMEOUT_S = number("GATEWAY_FIRST_BYTE_TIMEOUT_S", 60, 0.05, 3600)
+IDLE_TIMEOUT_S = number("GATEWAY_IDLE_TIMEOUT_S", 120, 0.05, 3600)
+TOTAL_TIMEOUT_S = number("GATEWAY_TOTAL_TIMEOUT_S", 600, 0.05, 86400)
+KEEP_ALIVE_COMMENT_S = number("GATEWAY_KEEP_ALIVE_COMMENT_S", 15, 0.05, 3600)
+BARE_SESSION_IDLE_S = number("GATEWAY_BARE_SESSION_IDLE_S", 300, 0.1, 86400)
+STREAMS_PER_KEY = integer("GATEWAY_STREAMS_PER_KEY", 32, 1, 100000)
+STALE_LIMIT_S = number("GATEWAY_STALE_LIMIT", 3600, 1, 30 * 86400)
+LIST_TTL_MS = integer("GATEWAY_LIST_TTL_MS", 2000, 0, 86400000)
+DRAIN_TIMEOUT_S = number("GATEWAY_DRAIN_TIMEOUT_S", 10, 0.1, 3600)
+# What a key's limit of -1 ("the default") means; blank = unlimited.
+DEFAULT_RPM = integer("GATEWAY_DEFAULT_RPM", 0, 0, 10_000_000) if text("GATEWAY_DEFAULT_RPM") else None
+DEFAULT_BURST = integer("GATEWAY_DEFAULT_BURST", 10, 1, 1_000_000)
+
+# Request log
+LOG_RETENTION_DAYS = integer("GATEWAY_LOG_RETENTION_DAYS", 90, 1, 36500)
+JOURNAL_MAX_BYTES = integer("GATEWAY_JOURNAL_MAX_BYTES", 1 << 30, 1 << 16, 1 << 44)
+JOURNAL_FULL = text("GATEWAY_JOURNAL_FULL", "serve")
+if JOURNAL_FULL not in ("serve", "refuse"):
+    raise ImproperlyConfigured("GATEWAY_JOURNAL_FULL must be serve or refuse.")
+JOURNAL_FSYNC = switch("GATEWAY_JOURNAL_FSYNC", False)
+ACCESS_LOG = switch("GATEWAY_ACCESS_LOG", True)
+REDIS_URL = text("REDIS_URL")
+
+# Django
+INSTALLED_APPS = [
+    "daphne",
+    "gateway_project.apps.GatewayAdminConfig",
+    "gateway_project",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "channels",
+    "rest_framework",
+    "pgtrigger",
+    "pghistory",
+    "namespaces",
+    "keys",
+    "analytics",
+]
+MIDDLEWARE = [
+    "gateway_project.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "pghistory.middleware.HistoryMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "gateway_project.urls"
+ASGI_APPLICATION = "gateway_project.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # Its own cache: the default of 300 entries would cull counters and let a blocked caller start anew.
+    "ratelimit": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "ratelimit",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
+}
+if REDIS_URL:
+    CACHES["ratelimit"] = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+RATELIMIT_USE_CACHE = "ratelimit"
+# Per-process counters are right for what they guard here: sign-in and REST views, not the data plane.
+SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "/admin/login/"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "gateway_project" / "static"]
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+# The address of a change's author is in the request log already; here the user and the page are enough.
+PGHISTORY_MIDDLEWARE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "keys.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "analytics.errors.rest_exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+
+LOG_LEVEL = text("GATEWAY_LOG_LEVEL", "info").upper()
+LOG_FORMAT = text("GATEWAY_LOG_FORMAT", "text" if sys.stderr.isatty() else "json")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "gateway_project.logs.JsonFormatter"},
+        "text": {"()": "gateway_project.logs.TextFormatter"},
+    },
+    "filters": {"redact": {"()": "gateway_project.logs.RedactionFilter"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["redact"]},
+    },
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # Its own line a request is written by the gateway; Django's and uvicorn's would double it.
+        "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "django.request": {"level": "ERROR"},
+        "uvicorn.access": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "pghistory": {"level": "WARNING"},
+    },
+}

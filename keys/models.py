@@ -1,0 +1,171 @@
+"""Who may call: API keys, their secrets (digests only) and their grants."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pghistory
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.utils import timezone
+
+from keys import secrets
+from namespaces.models import Namespace, Rules, audited, notify_trigger, rule_constraints
+
+MAX_RPM = 10_000_000
+
+
+class Limits(models.Model):
+    """The rate columns shared by a key and a grant. Blank: unlimited; -1: the default; 0: none pass."""
+
+    requests_per_minute = models.IntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(-1), MaxValueValidator(MAX_RPM)],
+        help_text="Blank: no limit. -1: the gateway's default. 0: nothing passes.",
+    )
+    burst = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="How many calls may come at once before the rate holds. Blank: the gateway's default.",
+    )
+
+    class Meta:
+        abstract = True
+
+
+def limit_constraint(table: str) -> models.CheckConstraint:
+    """Return the check constraint for a table with a rate limit."""
+    return models.CheckConstraint(
+        name=f"{table}_rpm_range",
+        condition=models.Q(requests_per_minute__isnull=True)
+        | models.Q(requests_per_minute__gte=-1, requests_per_minute__lte=MAX_RPM),
+    )
+
+
+@pghistory.track(*audited())
+class ApiKey(Limits):
+    """What a client proves itself with. The secret itself is shown once and kept only as digests."""
+
+    user_id = models.CharField(
+        "user",
+        max_length=200,
+        db_index=True,
+        help_text="Who calls with this key; the name that analytics show.",
+    )
+    description = models.CharField(max_length=500, blank=True, help_text="What the key is for, such as “laptop”.")
+    all_namespaces = models.BooleanField(
+        default=False,
+        help_text="Reaches every namespace, present and future. Otherwise only those granted below.",
+    )
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="UTC. Blank: never.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=200, blank=True, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["user_id", "id"]
+        verbose_name = "API key"
+        constraints = [
+            limit_constraint("apikey"),
+            models.CheckConstraint(name="apikey_user_present", condition=~models.Q(user_id="")),
+        ]
+        triggers = [notify_trigger()]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} #{self.pk}"
+
+    @property
+    def state(self) -> str:
+        """One word for lists: active, expired or revoked."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= timezone.now():
+            return "expired"
+        return "active"
+
+    def issue(self, plaintext: str | None = None) -> str:
+        """Give the (saved) key a secret and return it; nothing can show it again.
+
+        Args: plaintext: a secret brought from elsewhere; made anew when None.
+        Raises IntegrityError when another key has this very secret.
+        """
+        key = plaintext or secrets.generate()
+        pepper = settings.KEY_PEPPERS[0]
+        self.secrets.create(
+            digest=secrets.digest(key, pepper),
+            pepper=secrets.pepper_id(pepper),
+            prefix=secrets.shown_prefix(key),
+        )
+        return key
+
+    def rotate(self, overlap: timedelta = timedelta(hours=24)) -> str:
+        """Return a new secret; the present ones work on for `overlap` and then no more. Grants and sessions stay."""
+        with transaction.atomic():
+            end = timezone.now() + overlap
+            self.secrets.filter(models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=end)).update(expires_at=end)
+            return self.issue()
+
+    def revoke(self) -> None:
+        """End the key for good, in every worker at its next request."""
+        self.revoked_at = timezone.now()
+        self.save(update_fields=["revoked_at", "updated_at"])
+
+
+@pghistory.track(*audited(), exclude=["digest"])
+class KeySecret(models.Model):
+    """The digest of one secret of a key. Two stand side by side while a key is being rotated."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="secrets")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    pepper = models.CharField(max_length=8, editable=False, help_text="Which pepper made the digest.")
+    prefix = models.CharField(max_length=16, editable=False, help_text="The beginning of the key, to recognise it by.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        triggers = [notify_trigger()]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+    def is_usable(self, at: datetime) -> bool:
+        """Return whether this secret has not run out at the moment `at`."""
+        return self.expires_at is None or self.expires_at > at
+
+
+@pghistory.track(*audited())
+class Grant(Rules, Limits):
+    """A key's access to one namespace, with rules and a limit of its own on top of the namespace's."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="grants")
+    namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="grants")
+
+    class Meta:
+        ordering = ["key", "namespace"]
+        constraints = [
+            models.UniqueConstraint(fields=["key", "namespace"], name="grant_once"),
+            limit_constraint("grant"),
+            *rule_constraints("grant"),
+        ]
+        triggers = [notify_trigger()]
+
+    def __str__(self) -> str:
+        return f"{self.key} → {self.namespace}"
+
+
+class KeyUsage(models.Model):
+    """When a key was last used. A table of its own: it changes all the time and is no configuration."""
+
+    key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, primary_key=True, related_name="usage")
+    last_used_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "key usage"
+
+    def __str__(self) -> str:
+        return f"{self.key_id} at {self.last_used_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,326 @@
+"""What is published: upstream servers, the namespaces that mount them, their rules and their catalogue."""
+
+from __future__ import annotations
+
+import pghistory
+import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from namespaces.fields import EncryptedTextField
+from namespaces.rules import NameRule, RuleSet
+from namespaces.validators import (
+    SLUG_PATTERN,
+    validate_header_name,
+    validate_patterns,
+    validate_slug,
+    validate_upstream_url,
+)
+
+
+def audited() -> tuple[pghistory.RowEvent, ...]:
+    """Return the trackers of an audited model: row triggers see every path, psql and bulk updates included."""
+    return pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent()
+
+
+def notify_trigger() -> pgtrigger.Trigger:
+    """Return the statement trigger that tells every worker about a change of configuration.
+
+    A trigger and not a Django signal: `.update()`, psql and bulk imports count too. The appended row is
+    the marker that workers poll when LISTEN is down; appending, unlike a version row, cannot deadlock.
+    """
+    return pgtrigger.Trigger(
+        name="configuration_changed",
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete | pgtrigger.Truncate,
+        func=(
+            "INSERT INTO namespaces_configurationchange (at) VALUES (clock_timestamp());"
+            " PERFORM pg_notify('gateway_configuration', ''); RETURN NULL;"
+        ),
+    )
+
+
+class ConfigurationChange(models.Model):
+    """One row a statement that changed the configuration; workers compare the newest id with theirs."""
+
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"change {self.pk}"
+
+
+class Mode(models.TextChoices):
+    """How a rule treats names that its deny list does not hold."""
+
+    ALL = "all", "all names"
+    LISTED = "listed", "only the names listed"
+    NONE = "none", "no names"
+
+
+def _mode(kind: str) -> models.CharField:
+    return models.CharField(
+        f"{kind} allowed",
+        max_length=8,
+        choices=Mode.choices,
+        default=Mode.ALL,
+        help_text=f"Which {kind} pass. With “only the names listed”, an empty list lets nothing through.",
+    )
+
+
+def _names(label: str, help_text: str) -> ArrayField:
+    return ArrayField(
+        models.CharField(max_length=512),
+        verbose_name=label,
+        default=list,
+        blank=True,
+        validators=[validate_patterns],
+        help_text=help_text,
+    )
+
+
+class Rules(models.Model):
+    """The rule columns shared by a namespace and a grant: mode, listed and denied names for each kind."""
+
+    tools_mode = _mode("tools")
+    tools_listed = _names("listed tools", "Names, one a line; * stands for any text, ? for one character.")
+    tools_denied = _names("denied tools", "Names that never pass, whatever else is set.")
+    prompts_mode = _mode("prompts")
+    prompts_listed = _names("listed prompts", "Names, one a line; * and ? are wildcards.")
+    prompts_denied = _names("denied prompts", "Names that never pass, whatever else is set.")
+    resources_mode = _mode("resources")
+    resources_listed = _names("listed resources", "URIs, one a line; * and ? are wildcards.")
+    resources_denied = _names("denied resources", "URIs that never pass, whatever else is set.")
+
+    class Meta:
+        abstract = True
+
+    def rule_set(self) -> RuleSet:
+        """Return the three rules as compiled values."""
+        return RuleSet(
+            NameRule.build(self.tools_mode, self.tools_listed, self.tools_denied),
+            NameRule.build(self.prompts_mode, self.prompts_listed, self.prompts_denied),
+            NameRule.build(self.resources_mode, self.resources_listed, self.resources_denied),
+        )
+
+
+def rule_constraints(table: str) -> list[models.CheckConstraint]:
+    """Return the check constraints for the modes of a table with rules."""
+    return [
+        models.CheckConstraint(name=f"{table}_{kind}_mode", condition=models.Q(**{f"{kind}_mode__in": Mode.values}))
+        for kind in ("tools", "prompts", "resources")
+    ]
+
+
+class Era(models.TextChoices):
+    """Which protocol era an upstream speaks."""
+
+    AUTO = "auto", "find out"
+    MODERN = "modern", "2026-07-28 and later (stateless)"
+    LEGACY = "legacy", "up to 2025-11-25 (sessions)"
+
+
+class Transport(models.TextChoices):
+    """How the gateway talks to an upstream; only what works is offered."""
+
+    STREAMABLE_HTTP = "streamable-http", "Streamable HTTP"
+
+
+def _seconds(label: str, help_text: str) -> models.FloatField:
+    return models.FloatField(
+        label,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.05), MaxValueValidator(86400)],
+        help_text=f"{help_text} Seconds; blank means the gateway's default.",
+    )
+
+
+@pghistory.track(*audited(), exclude=["detected_era"])
+class Upstream(models.Model):
+    """One MCP server that the gateway can forward to."""
+
+    slug = models.SlugField(
+        "name",
+        max_length=64,
+        unique=True,
+        validators=[validate_slug],
+        help_text="Short name in lower case, such as github. It shows in logs and dashboards.",
+    )
+    description = models.CharField(max_length=500, blank=True, help_text="What this server is for.")
+    transport = models.CharField(max_length=32, choices=Transport.choices, default=Transport.STREAMABLE_HTTP)
+    url = models.CharField(
+        "URL",
+        max_length=2000,
+        validators=[validate_upstream_url],
+        help_text="The server's MCP endpoint, such as https://mcp.example.com/mcp.",
+    )
+    era = models.CharField(
+        "protocol era",
+        max_length=8,
+        choices=Era.choices,
+        default=Era.AUTO,
+        help_text="Leave it at “find out” unless the server answers the probe wrongly.",
+    )
+    detected_era = models.CharField(max_length=8, blank=True, editable=False)
+    connect_timeout_s = _seconds("connect timeout", "How long a connection may take.")
+    first_byte_timeout_s = _seconds("first-byte timeout", "How long the server may think before its answer begins.")
+    idle_timeout_s = _seconds("idle timeout", "How long an answer may pause.")
+    total_timeout_s = _seconds("total timeout", "How long one call may take as a whole.")
+    max_response_bytes = models.PositiveBigIntegerField(
+        "largest answer",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1024)],
+        help_text="Bytes; blank means the gateway's default.",
+    )
+    tags = ArrayField(models.CharField(max_length=64), default=list, blank=True, help_text="Labels, one a line.")
+    enabled = models.BooleanField(default=True, help_text="A disabled server answers nobody.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [
+            models.CheckConstraint(name="upstream_slug_form", condition=models.Q(slug__regex=SLUG_PATTERN)),
+            models.CheckConstraint(name="upstream_url_scheme", condition=models.Q(url__regex=r"^https?://")),
+            models.CheckConstraint(name="upstream_era", condition=models.Q(era__in=Era.values)),
+            models.CheckConstraint(name="upstream_transport", condition=models.Q(transport__in=Transport.values)),
+        ]
+        triggers = [notify_trigger()]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+@pghistory.track(*audited(), exclude=["value"])
+class UpstreamCredential(models.Model):
+    """A header that the gateway adds to every request to an upstream; its value is encrypted."""
+
+    upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="credentials")
+    header = models.CharField(
+        max_length=100,
+        default="Authorization",
+        validators=[validate_header_name],
+        help_text="Header name, such as Authorization or X-API-Key.",
+    )
+    value = EncryptedTextField(help_text="The whole header value, such as “Bearer abc…”. Never shown again.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["header"]
+        verbose_name = "credential"
+        constraints = [
+            models.UniqueConstraint(
+                models.F("upstream"), models.functions.Lower("header"), name="credential_header_once"
+            )
+        ]
+        triggers = [notify_trigger()]
+
+    def __str__(self) -> str:
+        return f"{self.header}: ••••"
+
+
+class UpstreamStatus(models.Model):
+    """What the last probe of an upstream found. Apart from the upstream, so that a probe is no change of it."""
+
+    upstream = models.OneToOneField(Upstream, on_delete=models.CASCADE, related_name="status")
+    checked_at = models.DateTimeField()
+    ok = models.BooleanField()
+    era = models.CharField(max_length=8, blank=True)
+    protocol_version = models.CharField(max_length=32, blank=True)
+    server_name = models.CharField(max_length=200, blank=True)
+    server_version = models.CharField(max_length=100, blank=True)
+    latency_ms = models.FloatField(null=True)
+    tool_count = models.PositiveIntegerField(null=True)
+    reason = models.CharField(max_length=64, blank=True)
+    message = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        verbose_name_plural = "upstream statuses"
+
+    def __str__(self) -> str:
+        return f"{self.upstream_id}: {'up' if self.ok else self.reason}"
+
+
+@pghistory.track(*audited())
+class Namespace(Rules):
+    """What a client sees at /mcp/<slug>."""
+
+    slug = models.SlugField(
+        "name",
+        max_length=64,
+        unique=True,
+        validators=[validate_slug],
+        help_text="Clients call /mcp/<name>. Lower case; it cannot be changed without telling them.",
+    )
+    description = models.CharField(max_length=500, blank=True, help_text="Shown to the people who may use it.")
+    enabled = models.BooleanField(default=True, help_text="A disabled namespace looks as if it did not exist.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [
+            models.CheckConstraint(name="namespace_slug_form", condition=models.Q(slug__regex=SLUG_PATTERN)),
+            *rule_constraints("namespace"),
+        ]
+        triggers = [notify_trigger()]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+@pghistory.track(*audited())
+class Mount(models.Model):
+    """An upstream inside a namespace. One a namespace: the namespace passes that server through."""
+
+    namespace = models.OneToOneField(Namespace, on_delete=models.CASCADE, related_name="mount")
+    upstream = models.ForeignKey(Upstream, on_delete=models.PROTECT, related_name="mounts")
+
+    class Meta:
+        ordering = ["namespace"]
+        triggers = [notify_trigger()]
+
+    def __str__(self) -> str:
+        return f"{self.upstream} in {self.namespace}"
+
+
+class EntryKind(models.TextChoices):
+    """The kinds of things that a server lists."""
+
+    TOOL = "tool"
+    PROMPT = "prompt"
+    RESOURCE = "resource"
+    TEMPLATE = "template", "resource template"
+
+
+class CatalogueEntry(models.Model):
+    """A tool, prompt, resource or resource template as its upstream last described it.
+
+    Rows are written only when something differs, because each write tells every worker to look again.
+    """
+
+    upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="catalogue")
+    kind = models.CharField(max_length=8, choices=EntryKind.choices)
+    name = models.CharField(max_length=2048, help_text="Name, URI or URI template.")
+    title = models.CharField(max_length=500, blank=True)
+    description = models.TextField(blank=True)
+    definition = models.JSONField(default=dict, help_text="The entry as the server sent it.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the definition.")
+    first_seen_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField()
+    gone_at = models.DateTimeField(null=True, blank=True, help_text="When the server stopped listing it.")
+
+    class Meta:
+        ordering = ["upstream", "kind", "name"]
+        verbose_name_plural = "catalogue entries"
+        constraints = [models.UniqueConstraint(fields=["upstream", "kind", "name"], name="catalogue_entry_once")]
+        triggers = [notify_trigger()]
+
+    def __str__(self) -> str:
+        return self.name
