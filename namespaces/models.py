@@ -324,3 +324,17 @@ class CatalogueEntry(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ImportedConfiguration(models.Model):
+    """What was last imported from a configuration file, so that an unchanged one is not imported again."""
+
+    source = models.CharField(max_length=4096, unique=True, help_text="The file's absolute path.")
+    digest = models.CharField(max_length=64, help_text="HMAC-SHA-256 of the file and of the variables it uses.")
+    imported_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["source"]
+
+    def __str__(self) -> str:
+        return self.source
