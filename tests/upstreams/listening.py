@@ -39,7 +39,13 @@ def serve_asgi(app: Callable[..., Any], port: int, path: str, **options: Any) ->
             if self.started:
                 announce(listener, path)
 
-    settings = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1, "ws": "none"} | options
+    settings = {
+        "log_level": "warning",
+        "http": "h11",
+        "access_log": False,
+        "timeout_graceful_shutdown": 1,
+        "ws": "none",
+    } | options
     Announcing(uvicorn.Config(app, **settings)).run(sockets=[listener])
 
 
