@@ -1,0 +1,191 @@
+"""The difference between what a file asks for and what the database holds, as an ordered list of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import models
+
+from gateway_project.configuration.changes import Change
+from gateway_project.configuration.document import (
+    Columns,
+    Document,
+    KeyEntry,
+    NamespaceEntry,
+    SecretEntry,
+    UpstreamEntry,
+)
+from gateway_project.configuration.errors import Problem
+from keys.models import ApiKey, Grant, KeySecret
+from namespaces.fields import Sealed, UndecryptableError
+from namespaces.models import Mode, Mount, Namespace, Upstream, UpstreamCredential
+
+
+class Plan:
+    """Compares a document with the database. `changes` stand in the order in which they can be made."""
+
+    def __init__(self, document: Document, prune: bool = False) -> None:
+        self.changes: list[Change] = []
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self._upstreams = {row.slug: row for row in Upstream.objects.prefetch_related("credentials")}
+        self._namespaces = {row.slug: row for row in Namespace.objects.select_related("mount__upstream")}
+        self._secrets = {bytes(row.digest): row for row in KeySecret.objects.select_related("key")}
+        self._rows: dict[tuple[str, str], Any] = {}
+        for upstream in document.upstreams.values():
+            self._upstream(upstream)
+        for namespace in document.namespaces.values():
+            self._namespace(namespace)
+        kept = [self._key(entry, prune) for entry in document.keys]
+        if prune:
+            self._prune(document, {row.pk for row in kept if isinstance(row, ApiKey)})
+
+    def _compare(self, path: str, model: type[models.Model], row: Any, columns: Columns, fixed: Columns) -> Any:
+        """Note what must be written so that the row holds `columns`; return the row, or the change that makes it.
+
+        Args: row: the present one or None; fixed: columns that only a new row gets (they are its identity).
+        """
+        if row is None:
+            change = Change("+", path, model, {**fixed, **columns})
+            self.changes.append(change)
+            return change
+        different = {name: value for name, value in columns.items() if not _same(getattr(row, name), value)}
+        if different:
+            self.changes.append(Change("~", path, model, different, row))
+        return row
+
+    def _upstream(self, entry: UpstreamEntry) -> None:
+        row = self._upstreams.get(entry.slug)
+        path = f"upstreams.{entry.slug}"
+        made = self._compare(path, Upstream, row, entry.columns, {"slug": entry.slug})
+        self._rows["upstream", entry.slug] = made
+        if entry.credentials is None:
+            return
+        present = {one.header.lower(): one for one in row.credentials.all()} if row else {}
+        for header, value in entry.credentials.items():
+            old = present.pop(header.lower(), None)
+            here = f"{path}.credentials.{header}"
+            self._compare(here, UpstreamCredential, old, {"header": header, "value": value}, {"upstream": made})
+        self._remove(f"{path}.credentials", present.values(), "header")
+
+    def _namespace(self, entry: NamespaceEntry) -> None:
+        row = self._namespaces.get(entry.slug)
+        path = f"namespaces.{entry.slug}"
+        made = self._compare(path, Namespace, row, _closed(entry.columns, row), {"slug": entry.slug})
+        self._rows["namespace", entry.slug] = made
+        mount = getattr(row, "mount", None) if row else None
+        upstream = self._rows.get(("upstream", entry.upstream)) or self._upstreams[entry.upstream]
+        self._compare(f"{path}.mount", Mount, mount, {"upstream": upstream}, {"namespace": made})
+
+    def _key(self, entry: KeyEntry, prune: bool) -> Any:
+        rows = {
+            self._secrets[digest].key_id: self._secrets[digest].key
+            for secret in entry.secrets
+            for digest in secret.digests
+            if digest in self._secrets
+        }
+        if len(rows) > 1:
+            text = "its secrets belong to several keys of the database; give each key an entry of its own"
+            self.problems.append(Problem(entry.line, entry.path, text))
+            return None
+        row = next(iter(rows.values()), None)
+        columns = dict(entry.columns)
+        if row is not None and row.revoked_at is not None and columns.get("revoked_at", row) != row.revoked_at:
+            columns.pop("revoked_at", None)
+            self._warn(entry, "this key was revoked and stays revoked; issue a new one with create_key")
+        path = f"keys.{entry.label}"
+        made = self._compare(path, ApiKey, row, columns, {"created_by": "import_config"})
+        self._key_secrets(path, entry, made, row, prune)
+        self._key_grants(path, entry, made, row)
+        if row is None and not entry.grants and not columns.get("all_namespaces"):
+            self._warn(entry, "this key reaches no namespace: give it namespaces, grants or all_namespaces: true")
+        return made
+
+    def _key_secrets(self, path: str, entry: KeyEntry, made: Any, row: Any, prune: bool) -> None:
+        listed = set()
+        for secret in entry.secrets:
+            old = next((self._secrets[digest] for digest in secret.digests if digest in self._secrets), None)
+            if old is not None:
+                listed.add(old.pk)
+            self._compare(
+                f"{path}.secrets.{secret.prefix}…",
+                KeySecret,
+                old,
+                _shortened(old, secret),
+                {"key": made, "digest": secret.digests[0], "pepper": secret.pepper, "prefix": secret.prefix},
+            )
+        if prune and row is not None:
+            self._remove(f"{path}.secrets", [one for one in row.secrets.all() if one.pk not in listed], "prefix")
+
+    def _key_grants(self, path: str, entry: KeyEntry, made: Any, row: Any) -> None:
+        if entry.grants is None:
+            return
+        present = {one.namespace.slug: one for one in row.grants.select_related("namespace")} if row else {}
+        for slug, columns in entry.grants.items():
+            old = present.pop(slug, None)
+            namespace = self._rows.get(("namespace", slug)) or self._namespaces[slug]
+            fixed = {"key": made, "namespace": namespace}
+            self._compare(f"{path}.grants.{slug}", Grant, old, _closed(columns, old), fixed)
+        self._remove(f"{path}.grants", present.values(), "namespace")
+
+    def _prune(self, document: Document, kept: set[int]) -> None:
+        """Remove what the file leaves out, of the kinds that it speaks of at all."""
+        if "keys" in document.sections:
+            for key in ApiKey.objects.exclude(pk__in=kept):
+                self.changes.append(Change("-", f"keys.{key}", ApiKey, row=key))
+        gone = []
+        if "namespaces" in document.sections:
+            gone = [row for slug, row in self._namespaces.items() if slug not in document.namespaces]
+            self._remove("namespaces", gone, "slug")
+        if "upstreams" in document.sections:
+            self._prune_upstreams(document, {row.slug for row in gone})
+
+    def _prune_upstreams(self, document: Document, gone: set[str]) -> None:
+        used = {entry.upstream for entry in document.namespaces.values()}
+        for slug, row in self._namespaces.items():
+            if slug not in gone and slug not in document.namespaces and getattr(row, "mount", None):
+                upstream = row.mount.upstream.slug
+                if upstream not in document.upstreams and upstream not in used:
+                    text = f"namespace {slug} mounts it and stays, so it cannot be removed; list it, or list namespaces"
+                    self.problems.append(Problem(0, f"upstreams.{upstream}", text))
+        leave = set(document.upstreams) | used
+        self._remove("upstreams", [row for slug, row in self._upstreams.items() if slug not in leave], "slug")
+
+    def _remove(self, path: str, rows: Iterable[Any], name: str) -> None:
+        for row in rows:
+            self.changes.append(Change("-", f"{path}.{getattr(row, name)}", type(row), row=row))
+
+    def _warn(self, entry: KeyEntry, message: str) -> None:
+        self.warnings.append(Problem(entry.line, entry.path, message))
+
+
+def _same(present: Any, wanted: Any) -> bool:
+    if isinstance(present, Sealed) and isinstance(wanted, Sealed):
+        try:
+            return present == wanted or present.reveal() == wanted.reveal()
+        except UndecryptableError:
+            return False
+    return bool(present == wanted)
+
+
+def _closed(columns: Columns, row: Any) -> Columns:
+    """Return `columns` with prompts and resources closed where tools become a list and nothing is said of those.
+
+    A list of tools means to narrow; without this, everything else of the server would stay open.
+    """
+    if columns.get("tools_mode") != Mode.LISTED or (row is not None and row.tools_mode == Mode.LISTED):
+        return columns
+    closed = dict(columns)
+    for name in ("prompts_mode", "resources_mode"):
+        if row is None or getattr(row, name) == Mode.ALL:
+            closed.setdefault(name, Mode.NONE.value)
+    return closed
+
+
+def _shortened(old: KeySecret | None, secret: SecretEntry) -> Columns:
+    """Return the end of a secret. An import may bring it nearer, never put it off: an old file revives nothing."""
+    if old is None:
+        return {"expires_at": secret.expires_at}
+    ends = [end for end in (old.expires_at, secret.expires_at) if end is not None]
+    return {"expires_at": min(ends, default=None)}
