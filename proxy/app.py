@@ -1,0 +1,296 @@
+"""The hot path: one ASGI callable, its stages readable from top to bottom.
+
+host and origin ► authenticate ► namespace and verb ► read and parse ► authorise ► limit ► forward ► record
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+
+from proxy import auth, era, policy
+from proxy.errors import GatewayError, Invalid, NotFound, Unavailable, UpstreamFailed
+from proxy.exchange import ClientGone, Exchange, Receive, Scope, Send, StreamEnded
+from proxy.jsonrpc import LEGACY_VERSIONS, Message, parse
+from proxy.origin import preflight
+from proxy.ratelimit import tightest
+from proxy.relay import Relay
+from proxy.runtime import Runtime, runtime
+from proxy.sessions import verify_event_id
+from proxy.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+_PATH = re.compile(rb"/mcp/([a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?)")
+_JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?;?", re.IGNORECASE)
+_VERBS = b"GET, POST, DELETE, OPTIONS"
+_BOTH_TYPES = "application/json, text/event-stream"
+
+
+class Gateway:
+    """The ASGI application at /mcp. It holds nothing of its own; all state is the runtime's."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request; every path through here ends in an answer and one line of record."""
+        if not self.runtime.started:
+            await self.runtime.start()
+        exchange = Exchange(self.runtime, scope, receive, send)
+        self.runtime.in_flight += 1
+        try:
+            await self._serve(exchange)
+        except GatewayError as error:
+            await exchange.refuse(error)
+        except ClientGone:
+            exchange.conclude(499, "client_gone")
+        except asyncio.CancelledError:
+            await self._interrupted(exchange)
+        except Exception:
+            logger.exception("a call failed inside the gateway", extra={"request_id": exchange.record.request_id})
+            await exchange.refuse(GatewayError("The gateway failed to handle this call.", reason="internal"))
+        finally:
+            self.runtime.in_flight -= 1
+            exchange.disarm()
+
+    async def _interrupted(self, exchange: Exchange) -> None:
+        """End a call that was stopped: by its client, a deadline, a withdrawn right, or the end of the process."""
+        cause = exchange.cause
+        if cause is None:
+            exchange.conclude(503, "unavailable", "shutdown")
+            raise asyncio.CancelledError
+        exchange.settle()
+        if isinstance(cause, GatewayError):
+            await exchange.refuse(cause)
+        elif isinstance(cause, StreamEnded):
+            exchange.conclude(200, "ok", cause.reason)
+            await exchange.end_stream()
+        else:
+            exchange.conclude(499, "client_gone")
+
+    async def _serve(self, exchange: Exchange) -> None:
+        scope, head = exchange.scope, exchange.head
+        exchange.cors = self.runtime.origin.check(head)
+        verb = scope["method"]
+        if verb == "OPTIONS":
+            exchange.conclude(204, "ok")
+            await exchange.reply(204, b"", (*preflight(scope["headers"]), (b"allow", _VERBS)))
+            return
+        snapshot = self._snapshot()
+        if scope.get("query_string"):
+            auth.refuse_query_credentials(scope["query_string"])
+        exchange.key = auth.authenticate(head, snapshot, self.runtime.peppers, time.time())
+        self._enter(exchange, snapshot)
+        head.refuse_ambiguous()
+        exchange.record.protocol_version = head.version
+        if verb == "POST":
+            await self._post(exchange)
+        elif verb in ("GET", "DELETE"):
+            await self._session_verb(exchange, verb)
+        else:
+            raise Invalid(
+                "This method is not offered.", reason="verb_unknown", status=405, headers=((b"allow", _VERBS),)
+            )
+
+    def _snapshot(self) -> Snapshot:
+        snapshot = self.runtime.usable
+        if snapshot is None:
+            raise Unavailable("The gateway has no current configuration.", reason="no_configuration")
+        if self.runtime.recorder.refusing:
+            raise Unavailable("Calls cannot be recorded now, so none is served.", reason="journal_full")
+        return snapshot
+
+    def _enter(self, exchange: Exchange, snapshot: Snapshot) -> None:
+        """Find the namespace by the exact path; one that is forbidden answers like one that does not exist."""
+        key = exchange.key
+        assert key is not None  # noqa: S101
+        exchange.record.key_id, exchange.record.user_id = key.id, key.user_id
+        match = _PATH.fullmatch(exchange.scope["raw_path"])
+        access = snapshot.access(key, match[1].decode()) if match else None
+        if access is None:
+            raise NotFound("There is no such namespace for this key.", reason="namespace_unknown")
+        exchange.access = access
+        exchange.record.namespace = access.namespace.slug
+        upstream = access.namespace.upstream
+        if upstream is None:
+            raise Unavailable(
+                "This namespace mounts no enabled upstream; an admin must mount one.", reason="upstream_missing"
+            )
+        exchange.record.upstream = upstream.slug
+        if upstream.problem is not None:
+            raise UpstreamFailed(f"The call cannot be made: {upstream.problem[1]}.", reason=upstream.problem[0])
+
+    def _limit(self, exchange: Exchange) -> None:
+        """Count the request against the key's limits; their state goes on every answer from here."""
+        assert exchange.access is not None  # noqa: S101
+        if exchange.access.limits:
+            verdict = tightest(self.runtime.limiter, exchange.access.limits)
+            exchange.limit_headers = verdict.headers()
+            if not verdict.admitted:
+                raise verdict.refusal()
+
+    async def _post(self, exchange: Exchange) -> None:
+        head = exchange.head
+        if not _JSON_TYPE.fullmatch(head.text(b"content-type") or ""):
+            raise Invalid("Content-Type must be application/json.", reason="content_type", status=415)
+        if (head.text(b"content-encoding") or "identity").lower() != "identity":
+            raise Invalid("Compressed bodies are not accepted.", reason="content_encoding", status=415)
+        if not any(head.accepts()):
+            raise Invalid("Accept must allow application/json or text/event-stream.", reason="accept", status=406)
+        message = parse(
+            await exchange.read_body(self.runtime.limits.max_request_bytes), self.runtime.limits.max_json_depth
+        )
+        exchange.describe(message)
+        kind = era.classify(head, message)
+        exchange.modern = kind == era.MODERN
+        if exchange.modern:
+            era.check_modern(head, message)
+        self._open_session(exchange)
+        await self._authorise(exchange, message)
+        if message.kind != "response":
+            self._limit(exchange)
+        if message.method == "subscriptions/listen":
+            assert exchange.key is not None  # noqa: S101
+            self.runtime.streams.check(exchange.key.id)
+            exchange.long_lived = True
+        if kind == era.BARE:
+            await self._forward_bare(exchange, message)
+        else:
+            await self._forward(exchange, message)
+
+    def _open_session(self, exchange: Exchange) -> None:
+        """Open the sealed session id of a legacy request; the modern era has none and ignores the header."""
+        sealed = exchange.head.values.get(b"mcp-session-id")
+        if sealed is None or exchange.modern:
+            return
+        key, access = exchange.key, exchange.access
+        assert key is not None and access is not None and access.namespace.upstream is not None  # noqa: S101
+        session = self.runtime.seal.open(sealed, key.id, access.namespace.id, access.namespace.upstream.id)
+        if session is None:
+            raise NotFound("Session not found; initialize again.", reason="session_unknown")
+        exchange.session = session
+        exchange.record.session = session.digest
+        exchange.record.client_name = exchange.record.client_name or session.client_name or None
+
+    async def _authorise(self, exchange: Exchange, message: Message) -> None:
+        """Hold the message against the view; where the upstream's list is not known, look at it first."""
+        access = exchange.access
+        assert access is not None and access.namespace.upstream is not None  # noqa: S101
+        if not access.view.restricted:
+            return
+        doubtful = policy.authorise(access.view, message, exchange.modern)
+        if doubtful is not None:
+            await self.runtime.discovery.look(access.namespace.upstream, doubtful[0])
+            catalogue = access.namespace.upstream.catalogue
+            if not catalogue.knows(*doubtful):
+                raise policy.unknown(*doubtful, exchange.modern, reason="name_unknown")
+
+    async def _forward(self, exchange: Exchange, message: Message) -> None:
+        """Pass the message through as it came and relay the answer."""
+        access = exchange.access
+        assert access is not None and access.namespace.upstream is not None  # noqa: S101
+        upstream = access.namespace.upstream
+        client = self.runtime.upstream_state(upstream).client
+        headers = self._headers(exchange)
+        headers["Content-Type"] = "application/json"
+        headers["Accept"] = _BOTH_TYPES
+        exchange.watch_client()
+        exchange.arm(upstream.deadlines)
+        answer = await client.send("POST", headers, message.body)
+        exchange.answered()
+        try:
+            relay = Relay(exchange, answer)
+            await (relay.request() if message.kind == "request" else relay.acknowledgement())
+        finally:
+            answer.close()
+
+    async def _forward_bare(self, exchange: Exchange, message: Message) -> None:
+        """Make a bare call in the upstream's era; bare notifications concern nobody and are acknowledged."""
+        if message.kind != "request":
+            exchange.conclude(202, "ok")
+            await exchange.reply(202, b"")
+            return
+        access, key = exchange.access, exchange.key
+        assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
+        state = self.runtime.upstream_state(access.namespace.upstream)
+        exchange.watch_client()
+        exchange.arm(access.namespace.upstream.deadlines)
+        answer, expected = await state.call(key.id, message)
+        exchange.answered()
+        try:
+            await Relay(exchange, answer, expected).request()
+        finally:
+            answer.close()
+
+    async def _session_verb(self, exchange: Exchange, verb: str) -> None:
+        """Pass a legacy GET (standing stream) or DELETE (end of the session) through."""
+        head, access, key = exchange.head, exchange.access, exchange.key
+        assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
+        if head.version is not None and head.version not in LEGACY_VERSIONS:
+            raise Invalid(
+                "This protocol version has POST only.",
+                reason="verb_unknown",
+                status=405,
+                headers=((b"allow", b"POST"),),
+            )
+        self._open_session(exchange)
+        upstream = access.namespace.upstream
+        headers = self._headers(exchange)
+        if verb == "GET":
+            if not head.accepts()[1]:
+                raise Invalid("Accept must allow text/event-stream.", reason="accept", status=406)
+            self._limit(exchange)
+            self.runtime.streams.check(key.id)
+            headers["Accept"] = "text/event-stream"
+            self._resume(exchange, headers)
+        exchange.watch_client()
+        exchange.arm(upstream.deadlines)
+        exchange.long_lived = verb == "GET"
+        answer = await self.runtime.upstream_state(upstream).client.send(verb, headers, None)
+        exchange.answered()
+        try:
+            relay = Relay(exchange, answer)
+            await (relay.standing_stream() if verb == "GET" else relay.deletion())
+        finally:
+            answer.close()
+
+    def _resume(self, exchange: Exchange, headers: dict[str, str]) -> None:
+        """Pass Last-Event-ID on if it is this session's own (events of others must not be replayed)."""
+        signed = exchange.head.text(b"last-event-id")
+        if signed is None:
+            return
+        access, key = exchange.access, exchange.key
+        assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
+        session = exchange.session or self.runtime.seal.session(
+            "", key.id, access.namespace.id, access.namespace.upstream.id, "", ""
+        )
+        identifier = verify_event_id(session, signed)
+        if identifier is None:
+            raise Invalid("This Last-Event-ID belongs to no stream of this session.", reason="event_id_unknown")
+        headers["Last-Event-ID"] = identifier
+
+    def _headers(self, exchange: Exchange) -> dict[str, str]:
+        """Return the protocol headers that go upstream: our own list, never a copy of the client's."""
+        head, record = exchange.head, exchange.record
+        headers = {"X-Request-Id": record.request_id or record.id}
+        trace = head.trace()
+        record.trace_id = trace[0] if trace else record.id
+        headers["traceparent"] = f"00-{record.trace_id}-{record.id[:16]}-{trace[1] if trace else '00'}"
+        version = head.version
+        if version is not None:
+            headers["MCP-Protocol-Version"] = version
+        if exchange.session is not None and exchange.session.upstream_session:
+            headers["Mcp-Session-Id"] = exchange.session.upstream_session
+        if exchange.modern:
+            for name, header in ((b"mcp-method", "Mcp-Method"), (b"mcp-name", "Mcp-Name")):
+                value = head.text(name)
+                if value is not None:
+                    headers[header] = value
+            for name, raw in head.parameters:
+                headers[name.decode("latin-1")] = raw.decode("latin-1")
+        return headers
+
+
+application = Gateway(runtime)

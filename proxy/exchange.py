@@ -1,0 +1,360 @@
+"""One call in flight: what is known of it so far, its deadlines, its answer, and its line in the record."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from analytics.record import RequestRecord
+from proxy.errors import GatewayError, Invalid, UpstreamTimeout
+from proxy.head import Head
+from proxy.jsonrpc import META_CLIENT, Message, error_body
+from proxy.sse import KEEP_ALIVE, Event
+
+if TYPE_CHECKING:
+    from proxy.runtime import Runtime
+    from proxy.sessions import Session
+    from proxy.snapshot import Access, Deadlines, KeyEntry
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+JSON_TYPE = (b"content-type", b"application/json")
+_STREAM_HEADERS = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class ClientGone(Exception):
+    """The client left before its answer was complete."""
+
+
+class StreamEnded(Exception):
+    """The gateway ends a stream on purpose (`reason`): shut-down, or a right that was withdrawn."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Exchange:
+    """The state of one HTTP request. Everything the stages learn is written here, and recorded once."""
+
+    __slots__ = (
+        "_beat",
+        "_beat_timer",
+        "_connection",
+        "_deadlines",
+        "_last_byte",
+        "_last_sent",
+        "_recorded",
+        "_sending",
+        "_started",
+        "_task",
+        "_timer",
+        "_total_due",
+        "_upstream_begun",
+        "_wait_due",
+        "_watch",
+        "access",
+        "cause",
+        "cors",
+        "head",
+        "key",
+        "limit_headers",
+        "long_lived",
+        "message",
+        "modern",
+        "receive",
+        "record",
+        "response_started",
+        "runtime",
+        "scope",
+        "send",
+        "session",
+        "streaming",
+    )
+
+    def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
+        self.runtime = runtime
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self._started = runtime.clock()
+        self.head = Head(scope["headers"])
+        self.record = RequestRecord(os.urandom(16).hex(), time.time())
+        self.record.method = scope["method"]
+        self.record.request_id = self.head.request_id() or self.record.id
+        client = scope.get("client")
+        if client:
+            self.record.client_address = client[0]
+        self.access: Access | None = None
+        self.key: KeyEntry | None = None
+        self.message: Message | None = None
+        self.session: Session | None = None
+        self.modern = False
+        self.long_lived = False
+        self.streaming = False
+        self.cors: list[tuple[bytes, bytes]] = []
+        self.limit_headers: list[tuple[bytes, bytes]] = []
+        self.response_started = False
+        self.cause: Exception | None = None
+        self._recorded = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat_timer: asyncio.TimerHandle | None = None
+        self._beat: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._upstream_begun: float | None = None
+        self._sending = False
+        self._deadlines: Deadlines | None = None
+        self._task = asyncio.current_task()
+        self._connection = scope["extensions"].get("gateway.connection") if "extensions" in scope else None
+        if self._connection is not None:
+            self._connection.on_disconnect = self.client_left
+
+    # -- the client's side: its body, its leaving --
+
+    async def read_body(self, cap: int) -> bytes:
+        """Return the request body. Raises Invalid (413) above `cap` bytes, ClientGone when it never ends."""
+        declared = self.head.values.get(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > cap:
+            raise self._too_large(cap)
+        self.runtime.in_flight -= 1  # a request that is not there yet must not hold up a shut-down
+        try:
+            body = await self._gather(cap)
+        finally:
+            self.runtime.in_flight += 1
+        self.record.request_bytes = len(body)
+        return body
+
+    async def _gather(self, cap: int) -> bytes:
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            event = await self.receive()
+            if event["type"] == "http.disconnect":
+                raise ClientGone
+            body: bytes = event.get("body", b"")
+            more = event.get("more_body", False)
+            size += len(body)
+            if size > cap:
+                raise self._too_large(cap)
+            if not more and not parts:
+                return body
+            parts.append(body)
+        return b"".join(parts)
+
+    def _too_large(self, cap: int) -> Invalid:
+        return Invalid(
+            f"The body is larger than {cap} bytes (GATEWAY_MAX_REQUEST_BYTES).",
+            reason="body_too_large",
+            status=413,
+            headers=((b"connection", b"close"),),
+        )
+
+    def watch_client(self) -> None:
+        """Learn of the client's leaving where the server has no callback for it (any server but our own)."""
+        if self._connection is None:
+            self._watch = asyncio.create_task(self._wait_for_disconnect())
+
+    async def _wait_for_disconnect(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self.client_left()
+
+    def client_left(self) -> None:
+        """The client closed its connection: stop the work, and with it the upstream's."""
+        self.abort(ClientGone())
+
+    def abort(self, cause: Exception) -> None:
+        """Stop the work for `cause`; the first cause counts."""
+        if self.cause is None and self._task is not None:
+            self.cause = cause
+            self._task.cancel()
+
+    def settle(self) -> None:
+        """Take back the cancellation that `abort` asked for, once it has been caught."""
+        if self._task is not None:
+            self._task.uncancel()
+
+    # -- the upstream's side: deadlines --
+
+    def arm(self, deadlines: Deadlines) -> None:
+        """Start the deadlines of the upstream's work. One timer serves the three of them."""
+        now = self.runtime.clock()
+        self._deadlines = deadlines
+        self._upstream_begun = self._last_byte = now
+        self._wait_due = now + deadlines.first_byte_s
+        self._total_due = now + deadlines.total_s
+        self._timer = self.runtime.call_later(min(deadlines.first_byte_s, deadlines.total_s), self._tick)
+
+    def answered(self) -> None:
+        """The upstream's answer began."""
+        now = self._last_byte = self.runtime.clock()
+        begun = self._upstream_begun or now
+        self.record.first_byte_us = int((now - begun) * 1e6)
+
+    def touch(self) -> None:
+        """A byte of the upstream's came."""
+        self._last_byte = self.runtime.clock()
+
+    def _tick(self) -> None:
+        now, deadlines = self.runtime.clock(), self._deadlines
+        assert deadlines is not None  # noqa: S101
+        if self.record.first_byte_us is None:
+            if now >= self._wait_due:
+                return self.abort(UpstreamTimeout("The upstream did not answer in time.", reason="first_byte_timeout"))
+            due = self._wait_due
+        elif self.long_lived:
+            return None
+        else:
+            due = self._last_byte + deadlines.idle_s
+            if now >= due:
+                return self.abort(UpstreamTimeout("The upstream fell silent.", reason="idle_timeout"))
+        if not self.long_lived:
+            if now >= self._total_due:
+                return self.abort(UpstreamTimeout("The call took too long.", reason="total_timeout"))
+            due = min(due, self._total_due)
+        self._timer = self.runtime.call_later(due - now, self._tick)
+        return None
+
+    def disarm(self) -> None:
+        """Stop timers and watchers; the call is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._connection is not None:
+            self._connection.on_disconnect = None
+
+    # -- the record --
+
+    def describe(self, message: Message) -> None:
+        """Note for the record what is being called, and by which client."""
+        self.message = message
+        record = self.record
+        record.method = message.method or "response"
+        record.tool = message.name
+        client = message.params.get("clientInfo") if message.method == "initialize" else message.meta.get(META_CLIENT)
+        if isinstance(client, dict) and isinstance(client.get("name"), str):
+            version = client.get("version")
+            record.client_name = f"{client['name'][:48]}/{version[:15]}" if isinstance(version, str) else client["name"]
+
+    def conclude(
+        self, status: int, outcome: str, reason: str | None = None, code: int | None = None, size: int = 0
+    ) -> None:
+        """Write the record: before the bytes that hold the answer are handed to the server. Later calls do nothing."""
+        if self._recorded:
+            return
+        self._recorded = True
+        record = self.record
+        record.http_status, record.outcome, record.reason, record.jsonrpc_code = status, outcome, reason, code
+        record.response_bytes += size
+        now = self.runtime.clock()
+        record.total_us = int((now - self._started) * 1e6)
+        if self._upstream_begun is not None:
+            record.upstream_us = int((now - self._upstream_begun) * 1e6)
+        self.runtime.write(record)
+
+    def record_opening(self, status: int) -> None:
+        """Write the first of a long stream's two rows; `conclude` writes the second."""
+        outcome, self.long_lived = self.record.outcome, True
+        self.conclude(status, "ok", "opened")
+        self._recorded = False
+        self.record.outcome = outcome
+        self.record.id = os.urandom(16).hex()
+
+    # -- the answer --
+
+    def _head(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> MutableMapping[str, Any]:
+        self.response_started = True
+        elapsed = (self.runtime.clock() - self._started) * 1000
+        return {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                *headers,
+                (b"x-request-id", (self.record.request_id or "").encode()),
+                (b"x-response-time-ms", b"%.2f" % elapsed),
+                *self.limit_headers,
+                *self.cors,
+            ],
+        }
+
+    async def reply(self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Send a whole answer; `conclude` was called before."""
+        length = (b"content-length", b"%d" % len(body))
+        kind = (JSON_TYPE, length) if body else (length,)
+        await self.send(self._head(status, (*kind, *headers)))
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def begin_stream(self, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Send the head of an event stream at once, and keep it alive with comments from now on."""
+        self.streaming = True
+        await self.send(self._head(status, (*_STREAM_HEADERS, *headers)))
+        # The head leaves only with the first bytes of the body: a stream that is silent at first must be open too.
+        await self.send({"type": "http.response.body", "body": b"", "more_body": True})
+        self._last_sent = self.runtime.clock()
+        self._beat_timer = self.runtime.call_later(self.runtime.keep_alive_s, self._keep_alive)
+
+    async def push(self, data: bytes) -> None:
+        """Send bytes of the event stream; waits while the client is slow to read."""
+        self._sending = True
+        await self.send({"type": "http.response.body", "body": data, "more_body": True})
+        self._sending = False
+        self._last_sent = self.runtime.clock()
+
+    async def end_stream(self) -> None:
+        """Send the last chunk of the event stream."""
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+            self._beat_timer = None
+        await self.send({"type": "http.response.body", "body": b""})
+
+    def _keep_alive(self) -> None:
+        """Send a comment when nothing was sent for a while, unless the client does not even read what there is."""
+        silent = self.runtime.clock() - self._last_sent
+        if silent >= self.runtime.keep_alive_s * 0.99:
+            if not self._sending and (self._beat is None or self._beat.done()):
+                self._beat = asyncio.ensure_future(self.push(KEEP_ALIVE))
+            silent = 0.0
+        self._beat_timer = self.runtime.call_later(self.runtime.keep_alive_s - silent, self._keep_alive)
+
+    async def refuse(self, error: GatewayError) -> None:
+        """Give the gateway's own answer: the one place that turns an error into HTTP and JSON-RPC."""
+        identifier = self.message.id if self.message is not None and self.message.kind == "request" else None
+        if identifier is None:
+            identifier = getattr(error, "request_id", None)
+        data = dict(error.data or {})
+        if error.shows_reason:
+            data["reason"] = error.reason
+            data["requestId"] = self.record.request_id
+        body = error_body(identifier, error.code, error.message, data)
+        if self.response_started:
+            await self._refuse_in_stream(error, body)
+            return
+        self.conclude(error.status, error.outcome, error.reason, error.code, len(body))
+        if self.scope["method"] == "HEAD":
+            body = b""
+        if error.status == 200 and self.message is not None and not self.head.accepts()[0]:
+            await self.begin_stream()
+            await self.push(Event(body).encode())
+            await self.end_stream()
+            return
+        await self.reply(error.status, body, error.headers)
+
+    async def _refuse_in_stream(self, error: GatewayError, body: bytes) -> None:
+        self.conclude(200, error.outcome, error.reason, error.code, len(body))
+        if not self.streaming:
+            return
+        if not self.long_lived and self.message is not None and self.message.kind == "request":
+            await self.push(Event(body).encode())
+        await self.end_stream()

@@ -1,0 +1,143 @@
+"""A request's head, read once: the headers that mean something to the gateway, and what it refuses in them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from proxy.errors import Invalid
+
+_KNOWN = frozenset(
+    (
+        b"host",
+        b"origin",
+        b"authorization",
+        b"x-api-key",
+        b"accept",
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"mcp-protocol-version",
+        b"mcp-method",
+        b"mcp-name",
+        b"mcp-session-id",
+        b"last-event-id",
+        b"x-request-id",
+        b"traceparent",
+        b"user-agent",
+        b"access-control-request-method",
+    )
+)
+# Headers whose meaning would depend on which of two copies is read.
+_ROUTING = frozenset(
+    (b"content-type", b"content-encoding", b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"mcp-session-id")
+    + (b"last-event-id",)
+)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_VISIBLE = re.compile(rb"[\t\x20-\x7e]*")
+MAX_VERSION_LENGTH = 64
+MAX_PARAM_HEADERS = 32
+
+
+class Head:
+    """The headers of one request.
+
+    `values` maps known lower-case names to their values; `repeated` holds the known names that came twice;
+    `parameters` are the `Mcp-Param-*` headers as they came.
+    """
+
+    __slots__ = ("parameters", "repeated", "values")
+
+    def __init__(self, headers: Any) -> None:
+        values: dict[bytes, bytes] = {}
+        repeated: set[bytes] | None = None
+        parameters: list[tuple[bytes, bytes]] | None = None
+        for name, value in headers:
+            if name in _KNOWN:
+                if name in values:
+                    repeated = repeated or set()
+                    repeated.add(name)
+                    if name == b"accept":
+                        values[name] += b"," + value
+                else:
+                    values[name] = value
+            elif name.startswith(b"mcp-param-"):
+                parameters = parameters or []
+                parameters.append((name, value))
+        self.values = values
+        self.repeated: frozenset[bytes] | set[bytes] = repeated or frozenset()
+        self.parameters = parameters or ()
+
+    def text(self, name: bytes) -> str | None:
+        """Return a header as text (RFC 9110 §5.5: visible ASCII is what we take), stripped; None when absent."""
+        value = self.values.get(name)
+        return None if value is None else value.decode("latin-1").strip(" \t")
+
+    @property
+    def version(self) -> str | None:
+        """The MCP-Protocol-Version header."""
+        value = self.values.get(b"mcp-protocol-version")
+        return None if value is None else value.decode("latin-1").strip(" \t")
+
+    def accepts(self) -> tuple[bool, bool]:
+        """Return whether the client takes (JSON, an event stream). Without an Accept header: JSON only (A.1)."""
+        accept = self.values.get(b"accept")
+        if accept is None:
+            return True, False
+        json, stream = b"application/json" in accept, b"text/event-stream" in accept
+        if json and stream:
+            return True, True
+        if b"*/*" in accept or b"application/*" in accept:
+            json = True
+        if b"text/*" in accept:
+            stream = True
+        return json, stream
+
+    def refuse_ambiguous(self) -> None:
+        """Raise Invalid when a header that routes or frames the request came twice or holds odd bytes."""
+        if self.repeated and (twice := self.repeated & _ROUTING):
+            raise Invalid(f"The header {min(twice).decode()} came twice.", reason="header_repeated", code=-32020)
+        version = self.values.get(b"mcp-protocol-version")
+        if version is not None and (len(version) > MAX_VERSION_LENGTH or not _VISIBLE.fullmatch(version)):
+            raise Invalid("The header MCP-Protocol-Version is no version.", reason="version_invalid", code=-32022)
+        if len(self.parameters) > MAX_PARAM_HEADERS:
+            raise Invalid(f"More than {MAX_PARAM_HEADERS} Mcp-Param headers.", reason="header_invalid", code=-32020)
+        for name, value in self.parameters:
+            if not _VISIBLE.fullmatch(name) or not _VISIBLE.fullmatch(value):
+                raise Invalid("An Mcp-Param header holds odd bytes.", reason="header_invalid", code=-32020)
+
+    def request_id(self) -> str | None:
+        """Return the client's X-Request-Id when it is fit for logs."""
+        value = self.values.get(b"x-request-id")
+        return value.decode() if value is not None and _REQUEST_ID.fullmatch(value) else None
+
+    def trace(self) -> tuple[str, str] | None:
+        """Return (trace id, flags) of a well-formed W3C traceparent header."""
+        value = self.values.get(b"traceparent")
+        if value is None or not (match := _TRACEPARENT.fullmatch(value)) or not match[1].strip(b"0"):
+            return None
+        return match[1].decode(), match[3].decode()
+
+
+def decode_value(text: str) -> str:
+    """Return what an Mcp-Name header says (SEP-2243): literal text, or `=?base64?…?=` decoded.
+
+    Raises Invalid (-32020) when the encoding is broken.
+    """
+    if not (text.startswith("=?base64?") and text.endswith("?=") and len(text) >= 11):
+        return text
+    try:
+        return base64.b64decode(text[9:-2], validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        raise Invalid("The header Mcp-Name cannot be decoded.", reason="header_invalid", code=-32020) from None
+
+
+def encode_value(text: str) -> str:
+    """Return `text` as an Mcp-Name or Mcp-Param header value (the inverse of `decode_value`)."""
+    plain = text == text.strip() and all(32 <= ord(character) < 127 or character == "\t" for character in text)
+    if plain and text and not text.startswith("=?base64?"):
+        return text
+    return f"=?base64?{base64.b64encode(text.encode()).decode()}?="

@@ -1,0 +1,216 @@
+"""What one process owns: the snapshot, the clients, the recorder, the tasks that keep them; start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from django.conf import settings
+from django.db import connections
+
+from analytics.database import direct_parameters
+from analytics.record import RequestRecord
+from analytics.recorder import Recorder
+from namespaces import catalogue
+from proxy.access_log import AccessLog
+from proxy.bare import UpstreamState
+from proxy.discovery import Discovery
+from proxy.origin import OriginPolicy
+from proxy.ratelimit import RateLimiter
+from proxy.sessions import SessionSeal
+from proxy.snapshot import Snapshot, UpstreamEntry
+from proxy.streams import Streams
+from proxy.upstream import UpstreamClient
+from proxy.watcher import SnapshotWatcher
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+TICK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """The settings that every request is held against, read once."""
+
+    max_request_bytes: int
+    max_event_bytes: int
+    max_json_depth: int
+    list_ttl_ms: int
+
+
+class Runtime:
+    """One process's data plane. `start` is called by the server's lifespan, or by the first request without one."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.draining = False
+        self.in_flight = 0
+        self.started = False
+        self._starting: asyncio.Lock | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._states: dict[int, UpstreamState] = {}
+        self._first_snapshot: asyncio.Event | None = None
+
+    async def start(self) -> None:
+        """Open everything and wait a moment for the first snapshot. Starting twice does nothing."""
+        if self._starting is None:
+            self._starting = asyncio.Lock()
+        async with self._starting:
+            if self.started:
+                return
+            self._build()
+            self.started = True
+        assert self._first_snapshot is not None  # noqa: S101
+        try:
+            async with asyncio.timeout(10):
+                await self._first_snapshot.wait()
+        except TimeoutError:
+            logger.warning("no configuration yet; the gateway answers 503 until the database can be read")
+
+    def _build(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.clock, self.call_later = loop.time, loop.call_later
+        self.keep_alive_s = settings.KEEP_ALIVE_COMMENT_S
+        self.peppers = tuple(settings.KEY_PEPPERS)
+        self.limits = RequestLimits(
+            settings.MAX_REQUEST_BYTES, settings.MAX_EVENT_BYTES, settings.MAX_JSON_DEPTH, settings.LIST_TTL_MS
+        )
+        self.origin = OriginPolicy(settings.ALLOWED_HOSTS, settings.ALLOWED_ORIGINS, settings.PUBLIC_URL)
+        self.seal = SessionSeal(settings.ENCRYPTION_KEYS)
+        self.streams = Streams(settings.STREAMS_PER_KEY)
+        table = os.environ.get("GATEWAY_RATELIMIT_FILE")
+        self.limiter = RateLimiter(Path(table) if table else None)
+        self.recorder = Recorder(
+            settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
+        )
+        self.access_log = (
+            AccessLog(self.call_later, plain=settings.LOG_FORMAT == "text") if settings.ACCESS_LOG else None
+        )
+        self._thread = ThreadPoolExecutor(1, "configuration")
+        self._first_snapshot = asyncio.Event()
+        self.discovery = Discovery(self, catalogue.observe)
+        self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap)
+        self._tasks = [asyncio.create_task(work) for work in (self.watcher.run(), self.discovery.run(), self._tend())]
+
+    async def stop(self) -> None:
+        """Close everything, the journal last, so that whatever is still answered is still recorded."""
+        if not self.started:
+            return
+        self.started = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(state.close() for state in self._states.values()), return_exceptions=True)
+        self._states.clear()
+        if self.access_log is not None:
+            self.access_log.flush()
+        self.recorder.close()
+        self.limiter.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._starting = None
+
+    # -- readiness and drain --
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can be served: a snapshot is there that is not too old, and the process is not going."""
+        return self.usable is not None and not self.draining
+
+    @property
+    def usable(self) -> Snapshot | None:
+        """The snapshot in force; None before the first, and once the database was silent for too long."""
+        if self.snapshot is None or time.monotonic() - self.watcher.confirmed_at > settings.STALE_LIMIT_S:
+            return None
+        return self.snapshot
+
+    def begin_drain(self) -> None:
+        """Say no on /ready from now on; calls are still served."""
+        self.draining = True
+
+    async def end_streams(self) -> None:
+        """End the streams that would never end by themselves, with their last chunk."""
+        if self.started:
+            self.streams.end_standing("shutdown")
+            await asyncio.sleep(0)
+
+    # -- what requests use --
+
+    def write(self, record: RequestRecord) -> None:
+        """Put a record on the journal and its line on the access log."""
+        self.recorder.put(record)
+        if self.access_log is not None:
+            self.access_log.write(record)
+
+    def upstream_state(self, entry: UpstreamEntry) -> UpstreamState:
+        """Return what this process holds for an upstream; anew when its address or credentials changed."""
+        state = self._states.get(entry.id)
+        if state is None or state.client.identity != entry.identity:
+            if state is not None:
+                self._retire(state)
+            state = self._states[entry.id] = UpstreamState(entry, UpstreamClient(entry), self.clock)
+        state.entry = entry
+        return state
+
+    async def in_thread(self, work: Callable[[], Result]) -> Result:
+        """Run database work in the one thread that this process keeps for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _with_connection, work)
+
+    # -- upkeep --
+
+    def _swap(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        if self._first_snapshot is not None:
+            self._first_snapshot.set()
+        for upstream_id in [known for known in self._states if known not in snapshot.upstreams]:
+            self._retire(self._states.pop(upstream_id))
+        self.streams.end_withdrawn(snapshot, time.time())
+
+    def _retire(self, state: UpstreamState) -> None:
+        """Close a state that is no longer used, once the calls that still use it are over."""
+
+        def close() -> None:
+            self._tasks.append(asyncio.ensure_future(state.close()))
+
+        self.call_later(state.entry.deadlines.total_s, close)
+
+    async def _tend(self) -> None:
+        """Each second: end streams of expired keys, idle sessions, old journal files."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self.snapshot is not None:
+                self.streams.end_withdrawn(self.snapshot, time.time())
+            self.recorder.tidy()
+            self._tasks = [task for task in self._tasks if not task.done()]
+            for state in list(self._states.values()):
+                await _quietly(state.expire(settings.BARE_SESSION_IDLE_S))
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        logger.warning("upkeep failed: %s", type(error).__name__)
+
+
+async def _connect() -> psycopg.AsyncConnection[Any]:
+    return await psycopg.AsyncConnection.connect(
+        **direct_parameters() | {"autocommit": True, "application_name": "gateway worker"}
+    )
+
+
+def _with_connection(work: Callable[[], Result]) -> Result:
+    try:
+        return work()
+    finally:
+        connections.close_all()
+
+
+runtime = Runtime()

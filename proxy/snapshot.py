@@ -1,0 +1,260 @@
+"""The configuration as the hot path reads it: one immutable object, compiled from the ORM, swapped whole."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Max
+
+from keys.models import ApiKey, Grant, KeySecret
+from namespaces import egress
+from namespaces.fields import Sealed, UndecryptableError
+from namespaces.models import CatalogueEntry, ConfigurationChange, Mount, Namespace, Upstream, UpstreamCredential
+from namespaces.rules import NameRule, RuleSet
+from proxy.policy import Catalogue, View
+
+logger = logging.getLogger(__name__)
+_RULE_COLUMNS = tuple(
+    f"{kind}_{part}" for kind in ("tools", "prompts", "resources") for part in ("mode", "listed", "denied")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long an upstream may take, in seconds."""
+
+    connect_s: float
+    first_byte_s: float
+    idle_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamEntry:
+    """An upstream as the data plane uses it. `problem` says why it cannot be called (code, message), if so."""
+
+    id: int
+    slug: str
+    url: str
+    era: str
+    deadlines: Deadlines
+    max_response_bytes: int
+    credentials: tuple[tuple[str, str], ...] = field(repr=False)
+    catalogue: Catalogue = field(repr=False)
+    problem: tuple[str, str] | None = None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What must stay the same for open connections and held sessions to be used on."""
+        return self.id, self.url, self.era, self.credentials, self.deadlines.connect_s
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceEntry:
+    """A namespace and the upstream that it mounts; None when nothing usable is mounted."""
+
+    id: int
+    slug: str
+    rules: RuleSet
+    upstream: UpstreamEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A rate: `rpm` requests a minute, `burst` at once; `slot` is its place in the shared table."""
+
+    slot: int
+    rpm: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """A key that is not revoked."""
+
+    id: int
+    user_id: str
+    all_namespaces: bool
+    expires_at: float | None
+    limit: Limit | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one key may do in one namespace, ready to be decided on."""
+
+    namespace: NamespaceEntry
+    view: View
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a request is decided on.
+
+    `secrets` maps a digest to (key, moment at which this secret ends, seconds since 1970, or None).
+    `marker` is the newest configuration change that it holds.
+    """
+
+    marker: int
+    namespaces: dict[str, NamespaceEntry]
+    upstreams: dict[int, UpstreamEntry]
+    keys: dict[int, KeyEntry]
+    secrets: dict[bytes, tuple[KeyEntry, float | None]] = field(repr=False)
+    revoked: dict[bytes, int] = field(repr=False)
+    grants: dict[tuple[int, int], tuple[RuleSet, Limit | None]] = field(repr=False)
+    built_in_ms: float = 0.0
+    _access: dict[tuple[int, str], Access | None] = field(default_factory=dict, repr=False)
+
+    def access(self, key: KeyEntry, slug: str) -> Access | None:
+        """Return what `key` may do in the namespace `slug`; None when it is unknown or out of bounds (alike)."""
+        cached = self._access.get((key.id, slug), False)
+        if cached is not False:
+            return cached  # type: ignore[return-value]
+        namespace = self.namespaces.get(slug)
+        if namespace is None:
+            # Not remembered: made-up names must not fill the table.
+            return None
+        result = self._compile_access(key, namespace)
+        self._access[key.id, slug] = result
+        return result
+
+    def _compile_access(self, key: KeyEntry, namespace: NamespaceEntry) -> Access | None:
+        grant = self.grants.get((key.id, namespace.id))
+        if grant is None and not key.all_namespaces:
+            return None
+        rules, limit = grant or (None, None)
+        catalogue = namespace.upstream.catalogue if namespace.upstream else Catalogue()
+        limits = tuple(entry for entry in (key.limit, limit) if entry is not None)
+        return Access(namespace, View(namespace.rules, rules, catalogue), limits)
+
+
+def newest_marker() -> int:
+    """Return the id of the newest configuration change; 0 before the first."""
+    return ConfigurationChange.objects.aggregate(newest=Max("id"))["newest"] or 0
+
+
+def load() -> Snapshot:
+    """Read the whole configuration and compile it. Blocking; call it in a thread.
+
+    The marker is read first, so a change that commits meanwhile is seen as newer. A row that cannot be used
+    (undecryptable credential, forbidden URL) marks its upstream and never spoils the rest.
+    """
+    begun = time.perf_counter()
+    marker = newest_marker()
+    upstreams = _load_upstreams()
+    namespaces = _load_namespaces(upstreams)
+    keys, secrets, revoked = _load_keys()
+    grants = {
+        (row[0], row[1]): (_rule_set(row[5:]), _limit(row[2] * 2 + 1, row[3], row[4]))
+        for row in Grant.objects.order_by().values_list(
+            "key_id", "namespace_id", "id", "requests_per_minute", "burst", *_RULE_COLUMNS
+        )
+    }
+    elapsed = (time.perf_counter() - begun) * 1000
+    return Snapshot(marker, namespaces, upstreams, keys, secrets, revoked, grants, built_in_ms=elapsed)
+
+
+def _or_default(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _load_upstreams() -> dict[int, UpstreamEntry]:
+    credentials: dict[int, list[tuple[str, Sealed]]] = {}
+    for upstream_id, header, value in UpstreamCredential.objects.order_by("id").values_list(
+        "upstream_id", "header", "value"
+    ):
+        credentials.setdefault(upstream_id, []).append((header, value))
+    names: dict[int, dict[str, dict[str, Any]]] = {}
+    for upstream_id, kind, name, definition in CatalogueEntry.objects.filter(gone_at=None).values_list(
+        "upstream_id", "kind", "name", "definition"
+    ):
+        names.setdefault(upstream_id, {}).setdefault(kind, {})[name] = definition
+    return {
+        upstream.pk: _upstream_entry(upstream, credentials.get(upstream.pk, []), names.get(upstream.pk, {}))
+        for upstream in Upstream.objects.filter(enabled=True)
+    }
+
+
+def _upstream_entry(
+    upstream: Upstream, sealed: list[tuple[str, Sealed]], names: dict[str, dict[str, Any]]
+) -> UpstreamEntry:
+    problem = None
+    credentials: list[tuple[str, str]] = []
+    try:
+        credentials = [(header, value.reveal()) for header, value in sealed]
+        egress.check_url(upstream.url)
+    except UndecryptableError:
+        problem = ("credential_unreadable", "the gateway cannot decrypt this upstream's credential")
+        logger.error("the credential of an upstream cannot be decrypted", extra={"upstream": upstream.slug})
+    except egress.EgressError as error:
+        problem = (error.reason, "the gateway may not connect to this upstream's address")
+        logger.error("an upstream's URL is refused: %s", error, extra={"upstream": upstream.slug})
+    era = upstream.era if upstream.era != "auto" else upstream.detected_era
+    return UpstreamEntry(
+        id=upstream.pk,
+        slug=upstream.slug,
+        url=upstream.url,
+        era=era,
+        deadlines=Deadlines(
+            _or_default(upstream.connect_timeout_s, settings.CONNECT_TIMEOUT_S),
+            _or_default(upstream.first_byte_timeout_s, settings.FIRST_BYTE_TIMEOUT_S),
+            _or_default(upstream.idle_timeout_s, settings.IDLE_TIMEOUT_S),
+            _or_default(upstream.total_timeout_s, settings.TOTAL_TIMEOUT_S),
+        ),
+        max_response_bytes=_or_default(upstream.max_response_bytes, settings.MAX_RESPONSE_BYTES),
+        credentials=tuple(credentials),
+        catalogue=Catalogue.build(names),
+        problem=problem,
+    )
+
+
+def _load_namespaces(upstreams: dict[int, UpstreamEntry]) -> dict[str, NamespaceEntry]:
+    mounts = dict(Mount.objects.order_by().values_list("namespace_id", "upstream_id"))
+    return {
+        row[1]: NamespaceEntry(row[0], row[1], _rule_set(row[2:]), upstreams.get(mounts.get(row[0], 0)))
+        for row in Namespace.objects.filter(enabled=True).values_list("id", "slug", *_RULE_COLUMNS)
+    }
+
+
+def _rule_set(columns: tuple[Any, ...]) -> RuleSet:
+    if columns[0::3] == ("all", "all", "all") and not any(columns[2::3]):
+        return _OPEN
+    return RuleSet(NameRule.build(*columns[0:3]), NameRule.build(*columns[3:6]), NameRule.build(*columns[6:9]))
+
+
+_OPEN = RuleSet()
+
+
+def _limit(slot: int, rpm: int | None, burst: int | None) -> Limit | None:
+    if rpm == -1:
+        rpm = settings.DEFAULT_RPM
+    if rpm is None:
+        return None
+    return Limit(slot, rpm, burst or settings.DEFAULT_BURST)
+
+
+def _load_keys() -> tuple[dict[int, KeyEntry], dict[bytes, tuple[KeyEntry, float | None]], dict[bytes, int]]:
+    keys: dict[int, KeyEntry] = {}
+    ended: set[int] = set()
+    rows = ApiKey.objects.order_by().values_list(
+        "id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst"
+    )
+    for pk, user_id, everywhere, expires_at, revoked_at, rpm, burst in rows:
+        if revoked_at is not None:
+            ended.add(pk)
+            continue
+        expiry = expires_at.timestamp() if expires_at else None
+        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, _limit(pk * 2, rpm, burst))
+    secrets: dict[bytes, tuple[KeyEntry, float | None]] = {}
+    revoked: dict[bytes, int] = {}
+    for key_id, digest, expires_at in KeySecret.objects.order_by().values_list("key_id", "digest", "expires_at"):
+        if key_id in ended:
+            revoked[bytes(digest)] = key_id
+        elif key_id in keys:
+            secrets[bytes(digest)] = (keys[key_id], expires_at.timestamp() if expires_at else None)
+    return keys, secrets, revoked

@@ -1,0 +1,69 @@
+"""The event streams that are open in this process: counted by key, ended when a right or the process ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from proxy.errors import Limited
+from proxy.exchange import Exchange, StreamEnded
+
+if TYPE_CHECKING:
+    from proxy.snapshot import Snapshot
+
+
+class Streams:
+    """A register of open streams. `cap` bounds the standing ones (GET, listen) of one key in this process."""
+
+    def __init__(self, cap: int) -> None:
+        self._cap = cap
+        self._open: set[Exchange] = set()
+        self._standing: Counter[int] = Counter()
+
+    def check(self, key_id: int) -> None:
+        """Raise Limited when the key has as many standing streams open as it may."""
+        if self._standing[key_id] >= self._cap:
+            raise Limited(
+                f"This key has {self._cap} streams open (GATEWAY_STREAMS_PER_KEY); close one first.",
+                reason="streams_exhausted",
+                headers=((b"retry-after", b"1"),),
+            )
+
+    @contextmanager
+    def hold(self, exchange: Exchange, standing: bool = True) -> Iterator[None]:
+        """Keep a stream in the register while it is open."""
+        key_id = exchange.key.id if exchange.key is not None else 0
+        self._open.add(exchange)
+        if standing:
+            self._standing[key_id] += 1
+        try:
+            yield
+        finally:
+            self._open.discard(exchange)
+            if standing:
+                self._standing[key_id] -= 1
+                if not self._standing[key_id]:
+                    del self._standing[key_id]
+
+    def end_standing(self, reason: str) -> None:
+        """End the streams that would never end by themselves; answers in progress go on."""
+        for exchange in list(self._open):
+            if exchange.long_lived:
+                exchange.abort(StreamEnded(reason))
+
+    def end_withdrawn(self, snapshot: Snapshot, now: float) -> None:
+        """End every stream whose key or namespace may no longer be used; `now` is seconds since 1970."""
+        for exchange in list(self._open):
+            if exchange.key is None or exchange.access is None:
+                continue
+            key = snapshot.keys.get(exchange.key.id)
+            expired = key is None or (key.expires_at is not None and now >= key.expires_at)
+            if expired or key is None or snapshot.access(key, exchange.access.namespace.slug) is None:
+                exchange.abort(StreamEnded("access_withdrawn"))
+
+    @property
+    def count(self) -> int:
+        """How many streams are open."""
+        return len(self._open)
