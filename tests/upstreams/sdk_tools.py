@@ -130,9 +130,10 @@ def add_notifying_tools(tools: ToolTable) -> None:
 
     @tools.add("test_reconnection", "Closes its SSE stream while it runs; the answer waits for a reconnect")
     async def reconnection(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+        await anyio.sleep(STEP_S)  # the priming event must be out, or there is nothing to resume from
         if ctx.close_sse_stream is not None:
             await ctx.close_sse_stream()
-        await anyio.sleep(0.2)
+        await anyio.sleep(4 * STEP_S)
         return text_result("Reconnection test completed successfully")
 
 
