@@ -100,9 +100,10 @@ def read_keys(form: Form, document: Document) -> None:
         _limits(entry, columns)
         grants = _grants(entry, document)
         found = _secrets(entry)
+        place, complete = dotted(entry.path), entry.node("secrets") is not None
         entry.finish()
         if found and "user_id" in columns:
-            document.keys.append(KeyEntry(dotted(entry.path), entry.line, columns, tuple(found), grants))
+            document.keys.append(KeyEntry(place, entry.line, columns, tuple(found), grants, complete))
 
 
 def _user(entry: Form, columns: Columns) -> None:

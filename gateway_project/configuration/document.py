@@ -26,7 +26,7 @@ class UpstreamEntry:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceEntry:
-    """A namespace and the slug of the upstream that it mounts."""
+    """A namespace and the slug of the upstream that it mounts; none when that is empty."""
 
     slug: str
     columns: Columns
@@ -52,17 +52,21 @@ class SecretEntry:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """An API key, recognised by its secrets. `grants` is None when the file says nothing about them."""
+    """An API key, recognised by its secrets. `grants` is None when the file says nothing about them.
+
+    `complete`: the file lists every secret of the key, as an export does, so that another one may be pruned.
+    """
 
     path: str
     line: int
     columns: Columns
     secrets: tuple[SecretEntry, ...]
     grants: dict[str, Columns] | None = None
+    complete: bool = False
 
     @property
     def label(self) -> str:
-        """How messages name the key: its user and the beginning of its newest secret."""
+        """How messages name the key: its user and the beginning of its first secret."""
         return f"{self.columns['user_id']} ({self.secrets[0].prefix}…)"
 
 

@@ -18,8 +18,8 @@ from keys.redaction import MASK
 
 _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-_NUMBER = re.compile(r"\d{1,18}(\.\d{1,9})?")
-_WHOLE = re.compile(r"-?\d{1,18}")
+_NUMBER = re.compile(r"\d{1,18}(\.\d{1,20})?")
+_WHOLE = re.compile(r"-?\d{1,19}")
 _KINDS = {Mapping: "a mapping", Sequence: "a list", Scalar: "a single value"}
 
 
@@ -116,9 +116,11 @@ class Form:
         return node
 
     def text(self, name: str) -> str | None:
-        """Return a field as text, without blanks around it."""
+        """Return a field as text; a variable's without the blanks and line ends that often surround it."""
         value = self.scalar(name)
-        return None if value is None else value.text.strip()
+        if value is None:
+            return None
+        return value.text.strip() if value.expanded else value.text
 
     def texts(self, name: str) -> list[str] | None:
         """Return a list of texts without repetitions; None when it is absent."""

@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 
 import pghistory
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from gateway_project.configuration.changes import Change
 from gateway_project.configuration.document import Known
@@ -70,9 +70,17 @@ def import_file(
         result = Imported(source.name, plan.changes, [*warnings, *plan.warnings], dry_run)
         if not dry_run:
             for change in plan.changes:
-                change.make()
+                _make(change, source)
             ImportedConfiguration.objects.update_or_create(source=place, defaults={"digest": digest})
     return result
+
+
+def _make(change: Change, source: Source) -> None:
+    try:
+        change.make()
+    except IntegrityError:
+        text = "somebody else changed the same thing at the same moment; run the import again"
+        raise ConfigurationError(source.name, [Problem(0, change.path, text)]) from None
 
 
 def _known() -> Known:

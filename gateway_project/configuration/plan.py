@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,6 +33,12 @@ class Plan:
         self._upstreams = {row.slug: row for row in Upstream.objects.prefetch_related("credentials")}
         self._namespaces = {row.slug: row for row in Namespace.objects.select_related("mount__upstream")}
         self._secrets = {bytes(row.digest): row for row in KeySecret.objects.select_related("key")}
+        self._secrets_of: dict[int, list[KeySecret]] = defaultdict(list)
+        for secret in self._secrets.values():
+            self._secrets_of[secret.key_id].append(secret)
+        self._grants_of: dict[int, dict[str, Grant]] = defaultdict(dict)
+        for grant in Grant.objects.select_related("namespace"):
+            self._grants_of[grant.key_id][grant.namespace.slug] = grant
         self._rows: dict[tuple[str, str], Any] = {}
         for upstream in document.upstreams.values():
             self._upstream(upstream)
@@ -75,6 +82,9 @@ class Plan:
         made = self._compare(path, Namespace, row, _closed(entry.columns, row), {"slug": entry.slug})
         self._rows["namespace", entry.slug] = made
         mount = getattr(row, "mount", None) if row else None
+        if not entry.upstream:
+            self._remove(path, [mount] if mount else [], "upstream")
+            return
         upstream = self._rows.get(("upstream", entry.upstream)) or self._upstreams[entry.upstream]
         self._compare(f"{path}.mount", Mount, mount, {"upstream": upstream}, {"namespace": made})
 
@@ -96,7 +106,7 @@ class Plan:
             self._warn(entry, "this key was revoked and stays revoked; issue a new one with create_key")
         path = f"keys.{entry.label}"
         made = self._compare(path, ApiKey, row, columns, {"created_by": "import_config"})
-        self._key_secrets(path, entry, made, row, prune)
+        self._key_secrets(path, entry, made, row, prune and entry.complete)
         self._key_grants(path, entry, made, row)
         if row is None and not entry.grants and not columns.get("all_namespaces"):
             self._warn(entry, "this key reaches no namespace: give it namespaces, grants or all_namespaces: true")
@@ -116,12 +126,12 @@ class Plan:
                 {"key": made, "digest": secret.digests[0], "pepper": secret.pepper, "prefix": secret.prefix},
             )
         if prune and row is not None:
-            self._remove(f"{path}.secrets", [one for one in row.secrets.all() if one.pk not in listed], "prefix")
+            self._remove(f"{path}.secrets", [one for one in self._secrets_of[row.pk] if one.pk not in listed], "prefix")
 
     def _key_grants(self, path: str, entry: KeyEntry, made: Any, row: Any) -> None:
         if entry.grants is None:
             return
-        present = {one.namespace.slug: one for one in row.grants.select_related("namespace")} if row else {}
+        present = dict(self._grants_of[row.pk]) if row else {}
         for slug, columns in entry.grants.items():
             old = present.pop(slug, None)
             namespace = self._rows.get(("namespace", slug)) or self._namespaces[slug]
@@ -133,7 +143,8 @@ class Plan:
         """Remove what the file leaves out, of the kinds that it speaks of at all."""
         if "keys" in document.sections:
             for key in ApiKey.objects.exclude(pk__in=kept):
-                self.changes.append(Change("-", f"keys.{key}", ApiKey, row=key))
+                prefix = next((f" ({one.prefix}…)" for one in self._secrets_of[key.pk]), "")
+                self.changes.append(Change("-", f"keys.{key.user_id}{prefix}", ApiKey, row=key))
         gone = []
         if "namespaces" in document.sections:
             gone = [row for slug, row in self._namespaces.items() if slug not in document.namespaces]

@@ -55,8 +55,8 @@ def read_upstreams(form: Form, document: Document) -> None:
         for name in ("description", "transport", "era"):
             state(entry, columns, Upstream, name, entry.text(name))
         timeouts = entry.form("timeouts")
-        for name, column in TIMEOUTS.items():
-            state(timeouts, columns, Upstream, name, timeouts.seconds(name), column)
+        for name, column in TIMEOUTS.items() if entry.node("timeouts") is not None else ():
+            columns[column] = timeouts.checked(column_of(Upstream, column), timeouts.seconds(name), name)
         timeouts.finish()
         state(entry, columns, Upstream, "max_response_bytes", entry.whole("max_response_bytes"))
         state(entry, columns, Upstream, "tags", entry.texts("tags"))
@@ -112,10 +112,11 @@ def _own_upstream(entry: Form, slug: str, document: Document) -> str:
 
 def _named_upstream(entry: Form, document: Document) -> str:
     upstream = entry.text("upstream")
-    if upstream is None and not entry.states("upstream"):
+    if not entry.states("upstream"):
         entry.problem("is missing; write the server's MCP endpoint (or upstream: with the name of one)", "url")
     elif not upstream:
-        entry.problem("must be the name of an upstream", "upstream")
+        place = (*entry.path, "upstream")
+        entry.findings.warn(entry.line_of("upstream"), place, "names no upstream, so the namespace answers nobody")
     else:
         place = (*entry.path, "upstream")
         document.references.append(Reference(entry.line_of("upstream"), place, "upstream", upstream))

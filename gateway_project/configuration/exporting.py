@@ -1,0 +1,174 @@
+"""Writes the whole configuration as a file that `import_config` takes back: every field, no plain secret."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+from django.db import connection, transaction
+
+from gateway_project.configuration.schema import FORMAT_VERSION
+from gateway_project.configuration.servers import KINDS, TIMEOUTS
+from keys.models import ApiKey, Grant, Limits
+from keys.redaction import redact
+from namespaces.models import Namespace, Rules, Upstream, UpstreamCredential
+
+HEADER = """\
+# The gateway's configuration; `manage.py import_config` reads it. A `${VARIABLE}` is taken from the environment.
+# API keys stand here as digests, which only an installation with the same GATEWAY_KEY_PEPPER understands.
+"""
+
+
+class Exporter:
+    """Collects the configuration. `notes` tells what the file cannot hold and what to look at."""
+
+    def __init__(self, with_secrets: bool = False) -> None:
+        self.notes: list[str] = []
+        self._with_secrets = with_secrets
+        self._variables: set[str] = set()
+
+    def text(self) -> str:
+        """Return the configuration as YAML."""
+        tree = _escaped(self.tree())
+        return HEADER + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+
+    def tree(self) -> dict[str, Any]:
+        """Return the configuration as plain values, read at one moment."""
+        outermost = not connection.in_atomic_block
+        with transaction.atomic():
+            if outermost:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            upstreams = Upstream.objects.prefetch_related("credentials").order_by("slug")
+            namespaces = Namespace.objects.select_related("mount__upstream").order_by("slug")
+            keys = ApiKey.objects.prefetch_related("secrets", "grants__namespace")
+            return {
+                "version": FORMAT_VERSION,
+                "upstreams": {row.slug: self._upstream(row) for row in upstreams},
+                "namespaces": {row.slug: _namespace(row) for row in namespaces},
+                "keys": sorted(
+                    (entry for row in keys if (entry := self._key(row))),
+                    key=lambda entry: (entry["user_id"], entry["description"], entry["secrets"][0]["digest"]),
+                ),
+            }
+
+    def _upstream(self, row: Upstream) -> dict[str, Any]:
+        if redact(row.url) != row.url:
+            self.notes.append(f"upstreams.{row.slug}.url seems to hold a secret, and the file holds it too.")
+        timeouts = {name: getattr(row, column) for name, column in TIMEOUTS.items()}
+        return {
+            "url": row.url,
+            "description": row.description,
+            "transport": row.transport,
+            "era": row.era,
+            "timeouts": {name: value for name, value in timeouts.items() if value is not None},
+            "max_response_bytes": row.max_response_bytes,
+            "tags": list(row.tags),
+            "enabled": row.enabled,
+            "credentials": {one.header: self._credential(row, one) for one in row.credentials.all()},
+        }
+
+    def _credential(self, upstream: Upstream, credential: UpstreamCredential) -> Any:
+        if self._with_secrets:
+            return {"sealed": credential.value.token}
+        stem = re.sub(r"[^A-Z0-9]", "_", f"UPSTREAM_{upstream.slug}_{credential.header}".upper())
+        name, count = stem, 1
+        while name in self._variables:
+            count += 1
+            name = f"{stem}_{count}"
+        self._variables.add(name)
+        self.notes.append(f"upstreams.{upstream.slug}.credentials.{credential.header}: set {name} before an import.")
+        return _Reference(f"${{{name}}}")
+
+    def _key(self, row: ApiKey) -> dict[str, Any] | None:
+        secrets = sorted(row.secrets.all(), key=lambda one: bytes(one.digest))
+        if not secrets:
+            self.notes.append(f"API key {row} has no secret, so nothing could recognise it again; it was left out.")
+            return None
+        return {
+            "user_id": row.user_id,
+            "description": row.description,
+            "all_namespaces": row.all_namespaces,
+            "expires_at": _moment(row.expires_at),
+            "revoked_at": _moment(row.revoked_at),
+            **_limits(row),
+            "secrets": [
+                {
+                    "digest": bytes(one.digest).hex(),
+                    "pepper": one.pepper,
+                    "prefix": one.prefix,
+                    "expires_at": _moment(one.expires_at),
+                }
+                for one in secrets
+            ],
+            "grants": {one.namespace.slug: _grant(one) for one in _sorted(row)},
+        }
+
+
+class _Reference(str):
+    """Text whose `${…}` is meant as a reference."""
+
+
+def _escaped(value: Any) -> Any:
+    """Return `value` with each `${` that is no reference written as `$${`, in values only."""
+    if isinstance(value, dict):
+        return {name: _escaped(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, _Reference):
+        return str(value)
+    return value.replace("${", "$${") if isinstance(value, str) else value
+
+
+def _sorted(row: ApiKey) -> list[Grant]:
+    return sorted(row.grants.all(), key=lambda grant: grant.namespace.slug)
+
+
+def _namespace(row: Namespace) -> dict[str, Any]:
+    mount = getattr(row, "mount", None)
+    return {
+        "upstream": mount.upstream.slug if mount else None,
+        "description": row.description,
+        "enabled": row.enabled,
+        **_rules(row),
+    }
+
+
+def _grant(row: Grant) -> dict[str, Any]:
+    return {**_rules(row), **_limits(row)}
+
+
+def _rules(row: Rules) -> dict[str, Any]:
+    found = {}
+    for kind in KINDS:
+        rule = {part: getattr(row, f"{kind}_{part}") for part in ("mode", "listed", "denied")}
+        found[kind] = {part: value for part, value in rule.items() if value}
+    return found
+
+
+def _limits(row: Limits) -> dict[str, Any]:
+    return {"requests_per_minute": row.requests_per_minute, "burst": row.burst}
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+def write_private(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` to `path`, readable by its owner only, all of it or nothing. Raises OSError."""
+    place = FilePath(path)
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, place)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
