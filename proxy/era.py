@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from proxy.errors import HEADER_MISMATCH, INVALID_PARAMS, Invalid
 from proxy.head import Head, decode_value
-from proxy.jsonrpc import LEGACY_VERSIONS as LEGACY_VERSIONS
-from proxy.jsonrpc import META_CAPABILITIES, META_VERSION, NAMED_IN, Message
+from proxy.jsonrpc import LEGACY_VERSIONS, META_CAPABILITIES, META_VERSION, NAMED_IN, Message
 
 MODERN = "modern"
 LEGACY = "legacy"

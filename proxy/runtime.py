@@ -77,7 +77,8 @@ class Runtime:
 
     def _build(self) -> None:
         loop = asyncio.get_running_loop()
-        self.clock, self.call_later = loop.time, loop.call_later
+        # Not loop.time(): uvloop keeps it to the millisecond, once an iteration.
+        self.clock, self.call_later = time.monotonic, loop.call_later
         self.keep_alive_s = settings.KEEP_ALIVE_COMMENT_S
         self.peppers = tuple(settings.KEY_PEPPERS)
         self.limits = RequestLimits(
