@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -165,6 +166,10 @@ STREAMS_PER_KEY = integer("GATEWAY_STREAMS_PER_KEY", 32, 1, 100000)
 STALE_LIMIT_S = number("GATEWAY_STALE_LIMIT", 3600, 1, 30 * 86400)
 LIST_TTL_MS = integer("GATEWAY_LIST_TTL_MS", 2000, 0, 86400000)
 DRAIN_TIMEOUT_S = number("GATEWAY_DRAIN_TIMEOUT_S", 10, 0.1, 3600)
+# How long a stopping worker says 503 on /ready and still accepts, so that a load balancer can move on.
+DRAIN_NOTICE_S = number("GATEWAY_DRAIN_NOTICE_S", 0.5, 0, 600)
+KEEP_ALIVE_TIMEOUT_S = number("GATEWAY_KEEP_ALIVE_TIMEOUT_S", 65, 1, 3600)
+HANG_TIMEOUT_S = number("GATEWAY_HANG_TIMEOUT_S", 10, 2, 600)
 # What a key's limit of -1 ("the default") means; blank = unlimited.
 DEFAULT_RPM = integer("GATEWAY_DEFAULT_RPM", 0, 0, 10_000_000) if text("GATEWAY_DEFAULT_RPM") else None
 DEFAULT_BURST = integer("GATEWAY_DEFAULT_BURST", 10, 1, 1_000_000)
@@ -178,10 +183,13 @@ if JOURNAL_FULL not in ("serve", "refuse"):
 JOURNAL_FSYNC = switch("GATEWAY_JOURNAL_FSYNC", False)
 ACCESS_LOG = switch("GATEWAY_ACCESS_LOG", True)
 REDIS_URL = text("REDIS_URL")
+REST_RATE = text("GATEWAY_REST_RATE", "600/m")  # requests of one caller to the REST API, as django-ratelimit writes it
+if not re.fullmatch(r"[1-9]\d*/[1-9]?\d*[smhd]", REST_RATE):
+    raise ImproperlyConfigured(f"GATEWAY_REST_RATE is {REST_RATE!r}; it must look like 600/m.")
 
 # Django
 INSTALLED_APPS = [
-    "daphne",
+    *(["daphne"] if "runserver" in sys.argv else []),  # it takes over runserver; importing it costs 0.7 s
     "gateway_project.apps.GatewayAdminConfig",
     "gateway_project",
     "django.contrib.auth",

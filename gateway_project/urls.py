@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.http import HttpRequest, JsonResponse
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+
+def no_metadata(request: HttpRequest) -> JsonResponse:
+    """Answer the well-known paths in JSON: MCP clients look here for an authorisation server, and there is none."""
+    return JsonResponse({"error": "not_found", "message": "No such metadata: use an API key."}, status=404)
+
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    re_path(r"^\.well-known/", no_metadata),
+    path("", include("keys.urls")),
+    path("", include("analytics.urls")),
+]
