@@ -12,14 +12,15 @@ from keys.redaction import redact
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*")
 
 Path = tuple[str | int, ...]
 
 
 def shown_key(key: str) -> str:
     """Return how an API key is named in messages: its first characters, or the variable it comes from."""
-    return key if _REFERENCE.fullmatch(key) else secrets.shown_prefix(key) + "…"
+    reference = _REFERENCE.match(key)
+    return f"{reference[0]}}}" if reference else f"{secrets.shown_prefix(key)}…"
 
 
 def _part(parents: Path, part: str) -> str:

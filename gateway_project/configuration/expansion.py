@@ -44,7 +44,7 @@ class Expander:
             here = (*path, written)
             name = self._text(written, here, entry.line) if path == ("auth", "api_keys") else written
             if name in entries:
-                self.problems.append(Problem(entry.line, dotted(here), "two entries have this same key"))
+                self.problems.append(Problem(entry.line, dotted((*path, name)), "two entries have this same key"))
             entries[name] = Entry(entry.line, self.expand(entry.value, (*path, name)))
         return Mapping(entries, node.line)
 

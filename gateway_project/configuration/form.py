@@ -52,7 +52,8 @@ class Form:
     def __init__(self, findings: Findings, node: Node | None, path: Path, line: int = 0) -> None:
         self.findings = findings
         self.path = path
-        self.line = node.line if node is not None else line
+        # The line of the name above, where there is one: a mapping itself begins a line later.
+        self.line = line or (node.line if node is not None else 0)
         self._asked: list[str] = []
         self._entries = {}
         if isinstance(node, Mapping):
