@@ -44,7 +44,12 @@ def sampling(question: str, max_tokens: int) -> CreateMessageRequest:
     return CreateMessageRequest(params=CreateMessageRequestParams(messages=[message], max_tokens=max_tokens))
 
 
-def _form_value(answer: Any, key: str) -> str:
+def form_value(answer: Any, key: str) -> str:
+    """One field of an accepted form.
+
+    Raises:
+        ToolFailure: the form was declined, cancelled or never answered.
+    """
     if isinstance(answer, ElicitResult) and answer.action == "accept":
         return str((answer.content or {}).get(key, ""))
     raise ToolFailure(f"the form was not accepted: {getattr(answer, 'action', 'no answer')}")
@@ -113,7 +118,7 @@ def add_input_required_tools(tools: ToolTable) -> None:
         answer = (params.input_responses or {}).get("user_name")
         if answer is None:
             return InputRequiredResult(input_requests={"user_name": elicitation("What is your name?", NAME_FORM)})
-        return text_result(f"Hello, {_form_value(answer, 'name')}!")
+        return text_result(f"Hello, {form_value(answer, 'name')}!")
 
     tools.add("test_input_required_result_elicitation", "Asks for a name")(greet)
     tools.add("test_streaming_elicitation", "Asks for a name; its stream holds no request of its own")(greet)
@@ -178,9 +183,9 @@ def add_request_state_tools(tools: ToolTable) -> None:
         answers = params.input_responses or {}
         known = json.loads(params.request_state) if params.request_state else {}
         if known.get("asked") == "step2" and "step2" in answers:
-            return text_result(f"{known['name']} likes {_form_value(answers['step2'], 'color')}")
+            return text_result(f"{known['name']} likes {form_value(answers['step2'], 'color')}")
         if known.get("asked") == "step1" and "step1" in answers:
-            asked = {"asked": "step2", "name": _form_value(answers["step1"], "name")}
+            asked = {"asked": "step2", "name": form_value(answers["step1"], "name")}
             question = elicitation("Step 2: What is your favorite color?", content.form({"color": {"type": "string"}}))
             return InputRequiredResult(input_requests={"step2": question}, request_state=json.dumps(asked))
         question = elicitation("Step 1: What is your name?", NAME_FORM)

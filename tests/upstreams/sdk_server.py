@@ -6,6 +6,7 @@ Run: `python -m tests.upstreams.sdk_server --port 0 [--stateless] [--legacy-only
 from __future__ import annotations
 
 import argparse
+import logging
 import warnings
 from typing import Any
 
@@ -24,11 +25,12 @@ from mcp.types import (
 )
 from starlette.types import ASGIApp
 
-from tests.upstreams import sdk_asking, sdk_documents, sdk_tools
+from tests.upstreams import sdk_asking, sdk_documents, sdk_task_tools, sdk_tools
 from tests.upstreams.event_store import MemoryEventStore
 from tests.upstreams.listening import serve_asgi
 from tests.upstreams.sdk_era import OneEra
 from tests.upstreams.sdk_table import Context, PromptTable, ToolTable
+from tests.upstreams.sdk_tasks import TaskBoard
 from tests.upstreams.seen import Seen, SeenMiddleware
 
 NAME = "sdk-upstream"
@@ -41,7 +43,7 @@ async def _set_level(ctx: Context, params: SetLevelRequestParams) -> EmptyResult
 
 def build_server() -> Server[Any]:
     """The server with all its tools, prompts and resources."""
-    tools, prompts, bus = ToolTable(), PromptTable(), InMemorySubscriptionBus()
+    tools, prompts, bus, board = ToolTable(), PromptTable(), InMemorySubscriptionBus(), TaskBoard()
     sdk_tools.add_content_tools(tools)
     sdk_tools.add_everyday_tools(tools)
     sdk_tools.add_notifying_tools(tools)
@@ -49,6 +51,8 @@ def build_server() -> Server[Any]:
     sdk_asking.add_legacy_asking_tools(tools)
     sdk_asking.add_input_required_tools(tools)
     sdk_asking.add_request_state_tools(tools)
+    sdk_task_tools.add_task_tools(tools, board)
+    sdk_task_tools.add_asking_task_tools(tools, board)
     sdk_documents.add_prompts(prompts)
     sdk_asking.add_asking_prompt(prompts)
 
@@ -76,6 +80,7 @@ def build_server() -> Server[Any]:
     server.add_request_handler("logging/setLevel", SetLevelRequestParams, _set_level)
     server.add_request_handler("resources/subscribe", SubscribeRequestParams, sdk_documents.subscribe)
     server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, sdk_documents.unsubscribe)
+    board.install(server)
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
     return server
 
@@ -99,6 +104,7 @@ def main() -> None:
     eras.add_argument("--legacy-only", dest="era", action="store_const", const="legacy", default="both")
     eras.add_argument("--modern-only", dest="era", action="store_const", const="modern")
     options = parser.parse_args()
+    logging.getLogger("mcp").setLevel(logging.ERROR)  # refusing what a test sends is no news
     warnings.simplefilter("ignore", MCPDeprecationWarning)  # sampling and logging are what we want to exercise
     serve_asgi(build_app(stateless=options.stateless, era=options.era), options.port, "/mcp")
 

@@ -23,7 +23,9 @@ from mcp.types import (
 )
 
 Context = ServerRequestContext[Any, Any]
-ToolHandler = Callable[[Context, CallToolRequestParams], Awaitable[CallToolResult | InputRequiredResult]]
+# A dict is a result of an extension, such as a task.
+ToolAnswer = CallToolResult | InputRequiredResult | dict[str, Any]
+ToolHandler = Callable[[Context, CallToolRequestParams], Awaitable[ToolAnswer]]
 PromptHandler = Callable[[Context, GetPromptRequestParams], Awaitable[GetPromptResult | InputRequiredResult]]
 
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
@@ -69,7 +71,7 @@ class ToolTable:
         fixture = self.fixtures.get(name)
         return fixture.tool.input_schema if fixture else None
 
-    async def call(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+    async def call(self, ctx: Context, params: CallToolRequestParams) -> ToolAnswer:
         """Run a tool after its arguments were held against its schema.
 
         Raises:
