@@ -1,8 +1,22 @@
-"""The admin site: stock Django admin with the gateway's title and skin."""
+"""The admin site: stock Django admin with the gateway's start page, navigation, sign-in limit and audit trail."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+
+from gateway_project import admin_login
+
+# section -> object names of models, in the order of the navigation
+SECTIONS = {
+    "Publish": ("Upstream", "Namespace", "CatalogueEntry"),
+    "Access": ("ApiKey",),
+    "Records": ("RequestLog",),
+    "People": ("User", "Group"),
+}
 
 
 class GatewayAdminSite(AdminSite):
@@ -11,3 +25,58 @@ class GatewayAdminSite(AdminSite):
     site_title = "MCP gateway"
     site_header = "MCP gateway"
     index_title = "Overview"
+    index_template = "admin/overview.html"
+    site_url = None
+    empty_value_display = "–"
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Add the audit trail."""
+        return [path("audit/", self.admin_view(self.audit_trail), name="audit_trail"), *super().get_urls()]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show what is up and what is not."""
+        from gateway_project.admin_overview import overview
+
+        return super().index(request, {**overview(request), **(extra_context or {})})
+
+    def audit_trail(self, request: HttpRequest) -> HttpResponse:
+        """Show who changed what."""
+        from gateway_project.admin_audit import audit_trail
+
+        return audit_trail(self, request)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Sign in, unless this address or this name has tried too often."""
+        refusal = admin_login.refusal(self, request)
+        return refusal if refusal is not None else super().login(request, extra_context)
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        """Return the navigation by what people do rather than by package."""
+        apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        if app_label is not None:
+            return apps
+        models = {model["object_name"]: model for app in apps for model in app["models"]}
+        known = {name for names in SECTIONS.values() for name in names}
+        sections = [
+            _section(title, [models[name] for name in names if name in models]) for title, names in SECTIONS.items()
+        ]
+        others = [model for name, model in models.items() if name not in known]
+        by_title = {section["name"]: section for section in sections}
+        by_title["Records"]["models"] += [*others, _audit_link()]
+        return [section for section in sections if section["models"]]
+
+
+def _section(title: str, models: list[dict[str, Any]]) -> dict[str, Any]:
+    url = models[0]["admin_url"] if models else None
+    return {"name": title, "app_label": title.lower(), "app_url": url or "", "has_module_perms": True, "models": models}
+
+
+def _audit_link() -> dict[str, Any]:
+    return {
+        "name": "Audit trail",
+        "object_name": "AuditTrail",
+        "admin_url": reverse("admin:audit_trail"),
+        "add_url": None,
+        "view_only": True,
+        "perms": {"view": True},
+    }
