@@ -125,7 +125,8 @@ def _named(entry: Form, document: Document) -> list[str] | None:
     names = entry.texts("namespaces")
     for slug in names or ():
         place = (*entry.path, "namespaces")
-        document.references.append(Reference(entry.line_of("namespaces"), place, "namespace", slug))
+        hidden = entry.is_expanded("namespaces")
+        document.references.append(Reference(entry.line_of("namespaces"), place, "namespace", slug, hidden))
     return names
 
 

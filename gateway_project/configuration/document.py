@@ -72,12 +72,16 @@ class KeyEntry:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A place in the file that names a namespace or an upstream, which must exist somewhere."""
+    """A place in the file that names a namespace or an upstream, which must exist somewhere.
+
+    `hidden`: the name came from a variable, so messages do not repeat it.
+    """
 
     line: int
     path: Path
     kind: str
     slug: str
+    hidden: bool = False
 
 
 @dataclass(slots=True)

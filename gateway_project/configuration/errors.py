@@ -14,6 +14,9 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*")
 
+# Where people choose the names themselves.
+_CHOSEN = (("namespaces",), ("upstreams",), ("credentials",), ("grants",))
+
 Path = tuple[str | int, ...]
 
 
@@ -24,8 +27,9 @@ def shown_key(key: str) -> str:
 
 
 def _part(parents: Path, part: str) -> str:
-    # Under `auth` a stray name may be a key that was put one level too high.
-    if parents[:1] == ("auth",) and (parents == ("auth", "api_keys") or not _FIELD.fullmatch(part)):
+    chosen = parents in _CHOSEN or parents[-1:] in _CHOSEN
+    # A stray name that is no word may be an API key that was put at the wrong level.
+    if parents == ("auth", "api_keys") or not (chosen or _FIELD.fullmatch(part)):
         return json.dumps(shown_key(part), ensure_ascii=False)
     part = redact(part[:80])
     return part if _PLAIN.fullmatch(part) else json.dumps(part, ensure_ascii=False)

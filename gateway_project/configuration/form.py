@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -187,15 +187,31 @@ class Form:
                 self.problem(self._masked(message, names), *names)
             return None
 
+    def passes(self, validator: Callable[[Any], None], value: Any, *names: str | int) -> bool:
+        """Return whether a validator takes `value`; note why not."""
+        try:
+            validator(value)
+        except ValidationError as error:
+            self.problem(self._masked(error.messages[0], names), *names)
+            return False
+        return True
+
     def _masked(self, message: str, names: tuple[str | int, ...]) -> str:
         """Take the value of a variable out of a validator's message."""
-        node: Node | None = self._entries[str(names[0])].value if names and names[0] in self._entries else None
-        values = [node] if isinstance(node, Scalar) else list(node.items) if isinstance(node, Sequence) else []
-        for value in values:
-            if isinstance(value, Scalar) and value.expanded and value.text:
+        for value in self._scalars(*names[:1]):
+            if value.expanded and value.text:
                 for shown in (repr(value.text[:80]), repr(value.text), value.text):
                     message = message.replace(shown, MASK)
         return message
+
+    def is_expanded(self, name: str) -> bool:
+        """Return whether a variable stands in a field or in an item of its list."""
+        return any(value.expanded for value in self._scalars(name))
+
+    def _scalars(self, *names: str | int) -> list[Scalar]:
+        entry = self._entries.get(str(names[0])) if names else None
+        nodes = entry.value.items if entry and isinstance(entry.value, Sequence) else [entry.value] if entry else []
+        return [node for node in nodes if isinstance(node, Scalar)]
 
     def ignore(self, prefix: str) -> None:
         """Let fields with this prefix stand unread: a place for anchors, as Compose files have it."""

@@ -10,6 +10,7 @@ from gateway_project.configuration.document import Document, Known
 from gateway_project.configuration.errors import Problem
 from gateway_project.configuration.form import Findings, Form
 from gateway_project.configuration.reader import Source
+from keys.redaction import MASK
 
 FORMAT_VERSION = 1
 _SECTIONS = {"upstreams": ["upstreams"], "namespaces": ["namespaces"], "keys": ["keys"]}
@@ -61,9 +62,8 @@ def _refer(document: Document, known: Known, prune: bool, findings: Findings) ->
         if reference.slug not in there[reference.kind]:
             near = difflib.get_close_matches(reference.slug, sorted(there[reference.kind]), n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]}?" if near else ", neither in this file nor in the database"
-            findings.problem(
-                reference.line, reference.path, f"no {reference.kind} is called {reference.slug!r:.82}{hint}"
-            )
+            name = MASK if reference.hidden else repr(reference.slug[:80])
+            findings.problem(reference.line, reference.path, f"no {reference.kind} is called {name}{hint}")
 
 
 def _unique_keys(document: Document, findings: Findings) -> None:

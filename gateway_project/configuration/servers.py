@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
-
 from gateway_project.configuration.document import Columns, Document, NamespaceEntry, Reference, UpstreamEntry
 from gateway_project.configuration.form import Form, column_of
 from gateway_project.configuration.nodes import Mapping, Node
@@ -49,7 +47,7 @@ def read_upstreams(form: Form, document: Document) -> None:
     """Read `upstreams.<name>`."""
     for slug, line, node in form:
         entry = Form(form.findings, node, (*form.path, slug), line)
-        check_slug(form, slug, line)
+        form.passes(validate_slug, slug, slug)
         columns: Columns = {}
         _required_url(entry, columns)
         for name in ("description", "transport", "era"):
@@ -70,7 +68,7 @@ def read_namespaces(form: Form, document: Document) -> None:
     """Read `namespaces.<name>`: with a `url` of its own (A.9), or mounting an upstream by its name."""
     for slug, line, node in form:
         entry = Form(form.findings, node, (*form.path, slug), line)
-        check_slug(form, slug, line)
+        form.passes(validate_slug, slug, slug)
         columns: Columns = {}
         state(entry, columns, Namespace, "description", entry.text("description"))
         state(entry, columns, Namespace, "enabled", entry.flag("enabled"))
@@ -119,7 +117,8 @@ def _named_upstream(entry: Form, document: Document) -> str:
         entry.findings.warn(entry.line_of("upstream"), place, "names no upstream, so the namespace answers nobody")
     else:
         place = (*entry.path, "upstream")
-        document.references.append(Reference(entry.line_of("upstream"), place, "upstream", upstream))
+        hidden = entry.is_expanded("upstream")
+        document.references.append(Reference(entry.line_of("upstream"), place, "upstream", upstream, hidden))
     return upstream or ""
 
 
@@ -145,14 +144,11 @@ def _sealed(form: Form, header: str, line: int, node: Node) -> Sealed | None:
         return None
     sealed = Sealed(token)
     try:
-        validate_header_value(sealed.reveal())
+        fits = nested.passes(validate_header_value, sealed.reveal(), "sealed")
     except UndecryptableError:
         nested.problem("none of GATEWAY_ENCRYPTION_KEYS opens it; write the value itself, as ${VARIABLE}", "sealed")
         return None
-    except ValidationError as error:
-        nested.problem(error.messages[0], "sealed")
-        return None
-    return sealed
+    return sealed if fits else None
 
 
 def _plain(form: Form, header: str) -> Sealed | None:
@@ -160,20 +156,7 @@ def _plain(form: Form, header: str) -> Sealed | None:
     if value is None or not value.text:
         form.problem("is empty; write the header's whole value, such as Bearer ${TOKEN}", header)
         return None
-    try:
-        validate_header_value(value.text)
-    except ValidationError as error:
-        form.problem(error.messages[0], header)
-        return None
-    return Sealed.seal(value.text)
-
-
-def check_slug(form: Form, slug: str, line: int) -> None:
-    """Note a name that cannot be one of a namespace or an upstream."""
-    try:
-        validate_slug(slug)
-    except ValidationError as error:
-        form.problem(error.messages[0], slug, line=line)
+    return Sealed.seal(value.text) if form.passes(validate_header_value, value.text, header) else None
 
 
 def read_proxy(form: Form, document: Document) -> None:
@@ -181,10 +164,7 @@ def read_proxy(form: Form, document: Document) -> None:
     for position, node in form.items("servers"):
         entry = Form(form.findings, node, (*form.path, "servers", position), node.line)
         slug, kind = entry.text("name") or "", entry.text("type")
-        try:
-            validate_slug(slug)
-        except ValidationError as error:
-            entry.problem(error.messages[0], "name")
+        entry.passes(validate_slug, slug, "name")
         if slug in document.upstreams or slug in document.namespaces:
             entry.problem("another upstream or namespace of this file has the name already", "name")
         columns: Columns = {}
@@ -205,10 +185,7 @@ def _proxy_credentials(form: Form) -> dict[str, Sealed]:
     kind, header = form.text("type"), form.text("header") or "Authorization"
     if kind not in (None, "header"):
         form.problem("only header is understood; this server would be called without credentials", "type")
-    try:
-        validate_header_name(header)
-    except ValidationError as error:
-        form.problem(error.messages[0], "header")
+    form.passes(validate_header_name, header, "header")
     value = _plain(form, "value")
     form.finish()
     return {header: value} if value is not None else {}

@@ -1,0 +1,214 @@
+"""Whatever the database holds, its export imports into an empty database and exports the same again."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from gateway_project.configuration.exporting import Exporter
+from gateway_project.configuration.importing import import_file
+from keys import secrets
+from keys.models import ApiKey
+from namespaces.models import Mount, Namespace, Upstream
+from namespaces.rules import check_pattern
+
+pytestmark = pytest.mark.django_db
+
+slugs = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+# Everything but control characters and surrogates; YAML's own traps on purpose.
+texts = st.one_of(
+    st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=30),
+    st.sampled_from(
+        [
+            "null",
+            "~",
+            "yes",
+            "012",
+            "1e3",
+            "2027-01-01",
+            "${HOME}",
+            "$${X",
+            "a: b",
+            "- x",
+            "#",
+            "&a",
+            "*a",
+            "!!x",
+            " ",
+            "<<",
+        ]
+    ),
+)
+names = texts.filter(lambda text: check_pattern(text) is None)
+moments = st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))
+seconds = st.none() | st.floats(0.05, 86400)
+modes = st.sampled_from(["all", "listed", "none"])
+limits = {
+    "requests_per_minute": st.none() | st.integers(-1, 10_000_000),
+    "burst": st.none() | st.integers(1, 1_000_000),
+}
+rules = {
+    **{f"{kind}_mode": modes for kind in ("tools", "prompts", "resources")},
+    **{f"{kind}_{part}": st.lists(names, max_size=3, unique=True)
+       for kind in ("tools", "prompts", "resources") for part in ("listed", "denied")},
+}  # fmt: skip
+headers = st.sampled_from(["Authorization", "X-API-Key", "X_Api_Key", "x-tenant"])
+header_values = st.from_regex(r"[!-~]([ -~]{0,20}[!-~])?", fullmatch=True)
+upstreams = st.fixed_dictionaries(
+    {
+        "description": texts,
+        "era": st.sampled_from(["auto", "modern", "legacy"]),
+        "connect_timeout_s": seconds,
+        "first_byte_timeout_s": seconds,
+        "idle_timeout_s": seconds,
+        "total_timeout_s": seconds,
+        "max_response_bytes": st.none() | st.integers(1024, 2**62),
+        "tags": st.lists(texts.filter(bool), max_size=3, unique=True),
+        "enabled": st.booleans(),
+        "headers": st.dictionaries(headers, header_values, max_size=3),
+    }
+)
+namespaces = st.fixed_dictionaries({"description": texts, "enabled": st.booleans(), "mounted": st.booleans(), **rules})
+keys = st.fixed_dictionaries(
+    {
+        "user_id": texts.filter(bool),
+        "description": texts,
+        "all_namespaces": st.booleans(),
+        "expires_at": moments,
+        "revoked_at": moments,
+        **limits,
+        "ends": st.lists(moments, min_size=1, max_size=3),
+        "grants": st.lists(st.fixed_dictionaries({**rules, **limits}), max_size=2),
+    }
+)
+worlds = st.fixed_dictionaries(
+    {
+        "upstreams": st.dictionaries(slugs, upstreams, max_size=3),
+        "namespaces": st.dictionaries(slugs, namespaces, max_size=3),
+        "keys": st.lists(keys, max_size=3),
+    }
+)
+_numbers = itertools.count()
+
+
+def build(world: dict[str, Any]) -> None:
+    """Write a world to the database, past every form and every check of ours."""
+    made = []
+    for slug, columns in world["upstreams"].items():
+        rest = {name: value for name, value in columns.items() if name != "headers"}
+        made.append(Upstream.objects.create(slug=slug, url=f"https://{slug}.example.com/mcp?a=%20{{b}}", **rest))
+        for header, value in columns["headers"].items():
+            made[-1].credentials.create(header=header, value=value)
+    for number, (slug, columns) in enumerate(world["namespaces"].items()):
+        rest = {name: value for name, value in columns.items() if name != "mounted"}
+        namespace = Namespace.objects.create(slug=slug, **rest)
+        if made and columns["mounted"]:
+            Mount.objects.create(namespace=namespace, upstream=made[number % len(made)])
+    for columns in world["keys"]:
+        rest = {name: value for name, value in columns.items() if name not in ("ends", "grants")}
+        key = ApiKey.objects.create(**rest)
+        for end in columns["ends"]:
+            key.issue(f"key-{next(_numbers)}-{secrets.generate()}")
+            key.secrets.filter(expires_at=None).update(expires_at=end)
+        for namespace, grant in zip(Namespace.objects.all(), columns["grants"], strict=False):
+            key.grants.create(namespace=namespace, **grant)
+
+
+def empty() -> None:
+    ApiKey.objects.all().delete()
+    Namespace.objects.all().delete()
+    Upstream.objects.all().delete()
+
+
+def take_in(text: str, prune: bool = False) -> int:
+    """Import an export and return how many changes that made."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        return len(import_file(stream.name, prune=prune).changes)
+
+
+class _Undo(Exception):
+    pass
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Take back whatever an example wrote."""
+    try:
+        with transaction.atomic():
+            yield
+            raise _Undo
+    except _Undo:
+        pass
+
+
+@given(worlds)
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_an_export_imports_into_an_empty_database_and_exports_the_same(world: dict[str, Any]) -> None:
+    with undone():
+        build(world)
+        first = Exporter(with_secrets=True).text()
+        assert take_in(first, prune=True) == 0
+        credentials = revealed()
+        empty()
+        take_in(first)
+        assert Exporter(with_secrets=True).text() == first
+        assert revealed() == credentials
+
+
+@given(worlds, worlds)
+@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_an_export_with_prune_brings_any_database_back(world: dict[str, Any], other: dict[str, Any]) -> None:
+    with undone():
+        build(world)
+        first = Exporter(with_secrets=True).text()
+        empty()
+        build(other)
+        take_in(first, prune=True)
+        assert Exporter(with_secrets=True).text() == first
+
+
+def revealed() -> dict[tuple[str, str], str]:
+    rows = Upstream.objects.prefetch_related("credentials")
+    return {(row.slug, one.header): one.value.reveal() for row in rows for one in row.credentials.all()}
+
+
+def test_a_key_still_works_after_an_export_and_an_import() -> None:
+    key = ApiKey.objects.create(user_id="alice", all_namespaces=True)
+    plaintext = key.issue()
+    text = Exporter().text()
+    empty()
+    take_in(text)
+    digest = secrets.digest(plaintext, settings.KEY_PEPPERS[0])
+    assert ApiKey.objects.get(secrets__digest=digest).user_id == "alice"
+    assert plaintext not in text
+
+
+def test_references_take_the_place_of_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for slug in ("a-b", "a_b"):
+        row = Upstream.objects.create(slug=slug, url="https://x.example.com/mcp")
+        row.credentials.create(header="Authorization", value=f"Bearer {slug}")
+    exporter = Exporter()
+    text = exporter.text()
+    assert "Authorization: ${UPSTREAM_A_B_AUTHORIZATION}" in text
+    assert "Authorization: ${UPSTREAM_A_B_AUTHORIZATION_2}" in text
+    assert "Bearer" not in text
+    assert len(exporter.notes) == 2
+    monkeypatch.setenv("UPSTREAM_A_B_AUTHORIZATION", "Bearer one")
+    monkeypatch.setenv("UPSTREAM_A_B_AUTHORIZATION_2", "Bearer two")
+    empty()
+    take_in(text)
+    assert set(revealed().values()) == {"Bearer one", "Bearer two"}
