@@ -84,15 +84,19 @@ class LineFormatter:
             at, second = -1.0, -1
         if second != self._second or at < 0:
             at, second = self._begin_second(at)
+        own_id = record.id
+        # Most calls bring neither: both are then the very id of the record.
+        request_id = own_id if record.request_id is own_id else _identifier(record.request_id)
+        trace_id = own_id if record.trace_id is own_id else _identifier(record.trace_id)
         return (
-            f"{record.id}\t{self._second_text}{int((at - second) * 1e6):06d}+00"
+            f"{own_id}\t{self._second_text}{int((at - second) * 1e6):06d}+00"
             f"\t{foreign[record.namespace]}\t{own[record.upstream]}\t{NULL if key_id is None else key_id}"
             f"\t{own[record.user_id]}\t{foreign[record.method]}\t{foreign[record.tool]}\t{own[record.outcome]}"
             f"\t{own[record.reason]}\t{record.http_status}\t{NULL if code is None else _int4(code)}"
             f"\t{record.total_us}\t{NULL if upstream_us is None else upstream_us}"
             f"\t{NULL if first_byte_us is None else first_byte_us}\t{record.request_bytes}\t{record.response_bytes}"
             f"\t{foreign[record.protocol_version]}\t{foreign[record.client_name]}\t{own[record.session]}"
-            f"\t{foreign[record.client_address]}\t{_identifier(record.request_id)}\t{_identifier(record.trace_id)}\n"
+            f"\t{foreign[record.client_address]}\t{request_id}\t{trace_id}\n"
         ).encode()
 
     def _begin_second(self, at: float) -> tuple[float, int]:

@@ -23,9 +23,8 @@ from proxy.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 _PATH = re.compile(rb"/mcp/([a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?)")
-_JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?;?", re.IGNORECASE)
+_JSON_TYPE = re.compile(rb"\s*application/json\s*(;\s*charset=\"?utf-8\"?\s*)?;?\s*", re.IGNORECASE)
 _VERBS = b"GET, POST, DELETE, OPTIONS"
-_BOTH_TYPES = "application/json, text/event-stream"
 
 
 class Gateway:
@@ -133,18 +132,19 @@ class Gateway:
 
     async def _post(self, exchange: Exchange) -> None:
         head = exchange.head
-        if not _JSON_TYPE.fullmatch(head.text(b"content-type") or ""):
+        kind = head.values.get(b"content-type", b"")
+        if kind != b"application/json" and not _JSON_TYPE.fullmatch(kind):
             raise Invalid("Content-Type must be application/json.", reason="content_type", status=415)
-        if (head.text(b"content-encoding") or "identity").lower() != "identity":
+        if b"content-encoding" in head.values and head.values[b"content-encoding"].lower() != b"identity":
             raise Invalid("Compressed bodies are not accepted.", reason="content_encoding", status=415)
-        if not any(head.accepts()):
+        if not (head.accepts_json or head.accepts_stream):
             raise Invalid("Accept must allow application/json or text/event-stream.", reason="accept", status=406)
         message = parse(
             await exchange.read_body(self.runtime.limits.max_request_bytes), self.runtime.limits.max_json_depth
         )
         exchange.describe(message)
-        kind = era.classify(head, message)
-        exchange.modern = kind == era.MODERN
+        spoken = era.classify(head, message)
+        exchange.modern = spoken == era.MODERN
         if exchange.modern:
             era.check_modern(head, message)
         self._open_session(exchange)
@@ -155,7 +155,7 @@ class Gateway:
             assert exchange.key is not None  # noqa: S101
             self.runtime.streams.check(exchange.key.id)
             exchange.long_lived = True
-        if kind == era.BARE:
+        if spoken == era.BARE:
             await self._forward_bare(exchange, message)
         else:
             await self._forward(exchange, message)
@@ -195,7 +195,6 @@ class Gateway:
         client = self.runtime.upstream_state(upstream).client
         headers = self._headers(exchange)
         headers["Content-Type"] = "application/json"
-        headers["Accept"] = _BOTH_TYPES
         exchange.watch_client()
         exchange.arm(upstream.deadlines)
         answer = await client.send("POST", headers, message.body)
@@ -239,7 +238,7 @@ class Gateway:
         upstream = access.namespace.upstream
         headers = self._headers(exchange)
         if verb == "GET":
-            if not head.accepts()[1]:
+            if not head.accepts_stream:
                 raise Invalid("Accept must allow text/event-stream.", reason="accept", status=406)
             self._limit(exchange)
             self.runtime.streams.check(key.id)
@@ -274,10 +273,9 @@ class Gateway:
     def _headers(self, exchange: Exchange) -> dict[str, str]:
         """Return the protocol headers that go upstream: our own list, never a copy of the client's."""
         head, record = exchange.head, exchange.record
-        headers = {"X-Request-Id": record.request_id or record.id}
         trace = head.trace()
         record.trace_id = trace[0] if trace else record.id
-        headers["traceparent"] = f"00-{record.trace_id}-{record.id[:16]}-{trace[1] if trace else '00'}"
+        headers = {"traceparent": f"00-{record.trace_id}-{record.id[:16]}-{trace[1] if trace else '00'}"}
         version = head.version
         if version is not None:
             headers["MCP-Protocol-Version"] = version

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 LEGACY_VERSION = "2025-11-25"
 CLIENT = {"name": "mcp-gateway", "version": "1"}
-BOTH_TYPES = "application/json, text/event-stream"
 CONTROL_ANSWER_BYTES = 1 << 20
 # The gateway's own look at an upstream's lists goes under no key.
 GATEWAY_ITSELF = 0
@@ -79,7 +78,7 @@ class UpstreamState:
             flight.add_done_callback(lambda _: self._flights.pop(name, None))
         return await asyncio.shield(flight)
 
-    async def call(self, key_id: int, message: Message) -> tuple[UpstreamAnswer, int | None]:
+    async def call(self, key_id: int, message: Message) -> tuple[UpstreamAnswer, int]:
         """Send a bare request and return its answer and the id that the answer must bear.
 
         Raises the errors of `UpstreamClient.send`, and UpstreamFailed when the upstream cannot be opened.
@@ -105,7 +104,6 @@ class UpstreamState:
         meta = {META_VERSION: MODERN_VERSION, META_CAPABILITIES: {}, META_CLIENT: CLIENT}
         headers = {
             "Content-Type": "application/json",
-            "Accept": BOTH_TYPES,
             "MCP-Protocol-Version": MODERN_VERSION,
             "Mcp-Method": message.method,
         }
@@ -174,7 +172,7 @@ class UpstreamState:
         params = {"protocolVersion": LEGACY_VERSION, "capabilities": {}, "clientInfo": CLIENT}
         identifier = next(self._ids)
         body = json.dumps({"jsonrpc": "2.0", "id": identifier, "method": "initialize", "params": params}).encode()
-        headers = {"Content-Type": "application/json", "Accept": BOTH_TYPES}
+        headers = {"Content-Type": "application/json"}
         answer = await self.client.send("POST", headers, body)
         try:
             value = await read_response(answer)
@@ -200,14 +198,13 @@ class UpstreamState:
     def _headers(session: _Session) -> dict[str, str]:
         headers = {
             "Content-Type": "application/json",
-            "Accept": BOTH_TYPES,
             "MCP-Protocol-Version": session.version,
         }
         if session.identifier is not None:
             headers["Mcp-Session-Id"] = session.identifier
         return headers
 
-    async def _call_legacy(self, session: _Session, message: Message) -> tuple[UpstreamAnswer, int | None]:
+    async def _call_legacy(self, session: _Session, message: Message) -> tuple[UpstreamAnswer, int]:
         identifier = next(self._ids)
         return await self.client.send("POST", self._headers(session), filtering.with_id(message.body, identifier)), (
             identifier

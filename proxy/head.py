@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 from typing import Any
 
 from proxy.errors import Invalid
@@ -37,19 +38,32 @@ _ROUTING = frozenset(
 )
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_VERSION = re.compile(r"[\x21-\x7e]{1,64}")
 _VISIBLE = re.compile(rb"[\t\x20-\x7e]*")
-MAX_VERSION_LENGTH = 64
 MAX_PARAM_HEADERS = 32
+
+
+@lru_cache(maxsize=256)
+def _accepted(accept: bytes | None) -> tuple[bool, bool]:
+    """Return whether an Accept header allows (JSON, an event stream). Without one: JSON only (A.1)."""
+    if accept is None:
+        return True, False
+    json, stream = b"application/json" in accept, b"text/event-stream" in accept
+    if not (json and stream):
+        json = json or b"*/*" in accept or b"application/*" in accept
+        stream = stream or b"text/*" in accept
+    return json, stream
 
 
 class Head:
     """The headers of one request.
 
     `values` maps known lower-case names to their values; `repeated` holds the known names that came twice;
-    `parameters` are the `Mcp-Param-*` headers as they came.
+    `parameters` are the `Mcp-Param-*` headers as they came; `version` is the MCP-Protocol-Version header;
+    `accepts_json` and `accepts_stream` say which kinds of answer the client takes.
     """
 
-    __slots__ = ("parameters", "repeated", "values")
+    __slots__ = ("accepts_json", "accepts_stream", "parameters", "repeated", "values", "version")
 
     def __init__(self, headers: Any) -> None:
         values: dict[bytes, bytes] = {}
@@ -70,38 +84,20 @@ class Head:
         self.values = values
         self.repeated: frozenset[bytes] | set[bytes] = repeated or frozenset()
         self.parameters = parameters or ()
+        version = values.get(b"mcp-protocol-version")
+        self.version = None if version is None else version.decode("latin-1").strip(" \t")
+        self.accepts_json, self.accepts_stream = _accepted(values.get(b"accept"))
 
     def text(self, name: bytes) -> str | None:
         """Return a header as text (RFC 9110 §5.5: visible ASCII is what we take), stripped; None when absent."""
         value = self.values.get(name)
         return None if value is None else value.decode("latin-1").strip(" \t")
 
-    @property
-    def version(self) -> str | None:
-        """The MCP-Protocol-Version header."""
-        value = self.values.get(b"mcp-protocol-version")
-        return None if value is None else value.decode("latin-1").strip(" \t")
-
-    def accepts(self) -> tuple[bool, bool]:
-        """Return whether the client takes (JSON, an event stream). Without an Accept header: JSON only (A.1)."""
-        accept = self.values.get(b"accept")
-        if accept is None:
-            return True, False
-        json, stream = b"application/json" in accept, b"text/event-stream" in accept
-        if json and stream:
-            return True, True
-        if b"*/*" in accept or b"application/*" in accept:
-            json = True
-        if b"text/*" in accept:
-            stream = True
-        return json, stream
-
     def refuse_ambiguous(self) -> None:
         """Raise Invalid when a header that routes or frames the request came twice or holds odd bytes."""
         if self.repeated and (twice := self.repeated & _ROUTING):
             raise Invalid(f"The header {min(twice).decode()} came twice.", reason="header_repeated", code=-32020)
-        version = self.values.get(b"mcp-protocol-version")
-        if version is not None and (len(version) > MAX_VERSION_LENGTH or not _VISIBLE.fullmatch(version)):
+        if self.version is not None and not _VERSION.fullmatch(self.version):
             raise Invalid("The header MCP-Protocol-Version is no version.", reason="version_invalid", code=-32022)
         if len(self.parameters) > MAX_PARAM_HEADERS:
             raise Invalid(f"More than {MAX_PARAM_HEADERS} Mcp-Param headers.", reason="header_invalid", code=-32020)

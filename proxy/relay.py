@@ -35,7 +35,7 @@ class Relay:
         if self.answer.status == 200 and _STREAM.fullmatch(self.kind):
             self.desk.note_session(self.answer)
             stream = StreamRelay(self.desk, self.answer)
-            if self.exchange.head.accepts()[1]:
+            if self.exchange.head.accepts_stream:
                 await stream.request()
             else:
                 await self._pass_json(*await stream.collapse())
@@ -139,7 +139,7 @@ class Relay:
         outcome, code = outcome_of(value)
         exchange = self.exchange
         exchange.conclude(200, outcome, code=code, size=len(body))
-        if exchange.head.accepts()[0]:
+        if exchange.head.accepts_json:
             await exchange.reply(200, body, self.desk.headers)
             return
         # The client takes event streams only (A.2).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import time
@@ -68,6 +69,9 @@ class Runtime:
                 return
             self._build()
             self.started = True
+        # What is loaded by now stays; walking it again and again would be a tenth of the process's time.
+        gc.collect()
+        gc.freeze()
         assert self._first_snapshot is not None  # noqa: S101
         try:
             async with asyncio.timeout(10):
@@ -80,6 +84,7 @@ class Runtime:
         # Not loop.time(): uvloop keeps it to the millisecond, once an iteration.
         self.clock, self.call_later = time.monotonic, loop.call_later
         self.keep_alive_s = settings.KEEP_ALIVE_COMMENT_S
+        self._stale_limit_s = settings.STALE_LIMIT_S
         self.peppers = tuple(settings.KEY_PEPPERS)
         self.limits = RequestLimits(
             settings.MAX_REQUEST_BYTES, settings.MAX_EVENT_BYTES, settings.MAX_JSON_DEPTH, settings.LIST_TTL_MS
@@ -128,7 +133,7 @@ class Runtime:
     @property
     def usable(self) -> Snapshot | None:
         """The snapshot in force; None before the first, and once the database was silent for too long."""
-        if self.snapshot is None or time.monotonic() - self.watcher.confirmed_at > settings.STALE_LIMIT_S:
+        if self.snapshot is None or self.clock() - self.watcher.confirmed_at > self._stale_limit_s:
             return None
         return self.snapshot
 
@@ -153,6 +158,8 @@ class Runtime:
     def upstream_state(self, entry: UpstreamEntry) -> UpstreamState:
         """Return what this process holds for an upstream; anew when its address or credentials changed."""
         state = self._states.get(entry.id)
+        if state is not None and state.entry is entry:
+            return state
         if state is None or state.client.identity != entry.identity:
             if state is not None:
                 self._retire(state)

@@ -35,7 +35,11 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamEntry:
-    """An upstream as the data plane uses it. `problem` says why it cannot be called (code, message), if so."""
+    """An upstream as the data plane uses it.
+
+    `identity` must stay the same for open connections and held sessions to be used on. `problem` says why the
+    upstream cannot be called (code, message), if so.
+    """
 
     id: int
     slug: str
@@ -45,12 +49,8 @@ class UpstreamEntry:
     max_response_bytes: int
     credentials: tuple[tuple[str, str], ...] = field(repr=False)
     catalogue: Catalogue = field(repr=False)
+    identity: tuple[object, ...] = field(repr=False)
     problem: tuple[str, str] | None = None
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """What must stay the same for open connections and held sessions to be used on."""
-        return self.id, self.url, self.era, self.credentials, self.deadlines.connect_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ class Snapshot:
     revoked: dict[bytes, int] = field(repr=False)
     grants: dict[tuple[int, int], tuple[RuleSet, Limit | None]] = field(repr=False)
     built_in_ms: float = 0.0
+    authenticated: dict[bytes, tuple[KeyEntry, float | None]] = field(default_factory=dict, repr=False)
     _access: dict[tuple[int, str], Access | None] = field(default_factory=dict, repr=False)
 
     def access(self, key: KeyEntry, slug: str) -> Access | None:
@@ -164,7 +165,7 @@ def _or_default(value: Any, default: Any) -> Any:
 
 
 def _load_upstreams() -> dict[int, UpstreamEntry]:
-    credentials: dict[int, list[tuple[str, Sealed]]] = {}
+    credentials: dict[int, list[tuple[str, Any]]] = {}
     for upstream_id, header, value in UpstreamCredential.objects.order_by("id").values_list(
         "upstream_id", "header", "value"
     ):
@@ -195,13 +196,14 @@ def _upstream_entry(
         problem = (error.reason, "the gateway may not connect to this upstream's address")
         logger.error("an upstream's URL is refused: %s", error, extra={"upstream": upstream.slug})
     era = upstream.era if upstream.era != "auto" else upstream.detected_era
+    connect_s = _or_default(upstream.connect_timeout_s, settings.CONNECT_TIMEOUT_S)
     return UpstreamEntry(
         id=upstream.pk,
         slug=upstream.slug,
         url=upstream.url,
         era=era,
         deadlines=Deadlines(
-            _or_default(upstream.connect_timeout_s, settings.CONNECT_TIMEOUT_S),
+            connect_s,
             _or_default(upstream.first_byte_timeout_s, settings.FIRST_BYTE_TIMEOUT_S),
             _or_default(upstream.idle_timeout_s, settings.IDLE_TIMEOUT_S),
             _or_default(upstream.total_timeout_s, settings.TOTAL_TIMEOUT_S),
@@ -209,6 +211,7 @@ def _upstream_entry(
         max_response_bytes=_or_default(upstream.max_response_bytes, settings.MAX_RESPONSE_BYTES),
         credentials=tuple(credentials),
         catalogue=Catalogue.build(names),
+        identity=(upstream.pk, upstream.url, era, tuple(credentials), connect_s),
         problem=problem,
     )
 

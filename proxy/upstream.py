@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S = 4.0
 READ_AHEAD_BYTES = 64 * 1024
 USER_AGENT = "mcp-gateway"
+BOTH_TYPES = "application/json, text/event-stream"
 
 
 class _CheckedResolver(AbstractResolver):
@@ -111,10 +112,11 @@ class UpstreamClient:
     def __init__(self, entry: UpstreamEntry) -> None:
         self.identity = entry.identity
         self._url = URL(entry.url)
-        self._base: CIMultiDict[str] = CIMultiDict(entry.credentials)
-        self._base["Accept-Encoding"] = "identity"
-        self._base["User-Agent"] = USER_AGENT
+        # The client library copies its defaults faster than it merges a call's own headers.
+        defaults: CIMultiDict[str] = CIMultiDict(entry.credentials)
+        defaults.update({"Accept-Encoding": "identity", "User-Agent": USER_AGENT, "Accept": BOTH_TYPES})
         self._session = aiohttp.ClientSession(
+            headers=defaults,
             connector=aiohttp.TCPConnector(
                 limit=0, keepalive_timeout=KEEP_ALIVE_S, resolver=_CheckedResolver(), ttl_dns_cache=5
             ),
@@ -123,20 +125,18 @@ class UpstreamClient:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=entry.deadlines.connect_s),
             read_bufsize=READ_AHEAD_BYTES,
             trust_env=False,
-            skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept", "Content-Type"),
         )
 
     async def send(self, method: str, headers: dict[str, str], body: bytes | None) -> UpstreamAnswer:
         """Send one request and return its answer once the head is there.
 
-        Args: method: HTTP verb; headers: protocol headers to add to the upstream's own; body: JSON or None.
+        Args: method: HTTP verb; headers: protocol headers beside the upstream's own (Accept takes both types
+        unless given); body: JSON or None.
         Raises UpstreamFailed (unreachable, broken head, forbidden status) or UpstreamTimeout (connect).
         Cancelling closes the connection at once.
         """
-        merged: Any = self._base.copy()
-        merged.update(headers)
         try:
-            response = await self._session.request(method, self._url, data=body, headers=merged, allow_redirects=False)
+            response = await self._session.request(method, self._url, data=body, headers=headers, allow_redirects=False)
         except (aiohttp.ClientError, egress.EgressError, OSError, ValueError) as error:
             raise translate(error) from None
         if not 200 <= response.status <= 599:
