@@ -174,6 +174,10 @@ HANG_TIMEOUT_S = number("GATEWAY_HANG_TIMEOUT_S", 10, 2, 600)
 DEFAULT_RPM = integer("GATEWAY_DEFAULT_RPM", 0, 0, 10_000_000) if text("GATEWAY_DEFAULT_RPM") else None
 DEFAULT_BURST = integer("GATEWAY_DEFAULT_BURST", 10, 1, 1_000_000)
 
+# Housekeeping, by one `maintain` process among all hosts
+HOUSEKEEPING_INTERVAL_S = number("GATEWAY_HOUSEKEEPING_INTERVAL_S", 3600, 1, 86400)
+PROBE_INTERVAL_S = number("GATEWAY_PROBE_INTERVAL_S", 120, 0, 86400)  # 0: upstreams are not looked at
+
 # Request log
 LOG_RETENTION_DAYS = integer("GATEWAY_LOG_RETENTION_DAYS", 90, 1, 36500)
 JOURNAL_MAX_BYTES = integer("GATEWAY_JOURNAL_MAX_BYTES", 1 << 30, 1 << 16, 1 << 44)
@@ -304,7 +308,7 @@ LOGGING = {
         # Its own line a request is written by the gateway; Django's and uvicorn's would double it.
         "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django.request": {"level": "ERROR"},
-        "uvicorn.access": {"level": "WARNING"},
+        "uvicorn": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "pghistory": {"level": "WARNING"},
     },

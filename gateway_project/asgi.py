@@ -1,0 +1,76 @@
+"""Which part answers a request: /mcp and health go past Django, everything else through it."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import django
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.urls import re_path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
+django.setup()
+
+from django.core.handlers.asgi import ASGIHandler  # noqa: E402
+
+from gateway_project.body_limit import BodyLimit  # noqa: E402
+from proxy import health  # noqa: E402
+from proxy.app import application as mcp  # noqa: E402
+from proxy.runtime import runtime  # noqa: E402
+
+logger = logging.getLogger("gateway.asgi")
+
+
+async def _refuse_websocket(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Close a WebSocket before it opens; the gateway serves none."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000, "reason": None})
+
+
+async def _lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Start the data plane before the first request and stop it after the last.
+
+    A server without lifespan (Daphne) starts it with its first request instead.
+    """
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await runtime.start()
+            except Exception:
+                logger.exception("the data plane did not start")
+                await send({"type": "lifespan.startup.failed", "message": "the data plane did not start"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await runtime.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def _routes() -> ASGI3Application:
+    # The patterns see the decoded path; the data plane looks at the raw one and refuses what is not plain.
+    router = ProtocolTypeRouter(
+        {
+            "http": URLRouter(
+                [
+                    re_path(r"(?s)\Amcp(?:/.*)?\Z", mcp),  # type: ignore[arg-type]
+                    re_path(r"\A(?:health|live|ready|readyz)\Z", health.application),  # type: ignore[arg-type]
+                    re_path(r"", BodyLimit(ASGIHandler(), settings.MAX_REQUEST_BYTES)),  # type: ignore[arg-type]
+                ]
+            ),
+            "websocket": _refuse_websocket,
+            "lifespan": _lifespan,
+        }
+    )
+    if not settings.TRUSTED_PROXIES:
+        return router
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    return ProxyHeadersMiddleware(router, trusted_hosts=settings.TRUSTED_PROXIES)  # type: ignore[arg-type,return-value]
+
+
+application = _routes()

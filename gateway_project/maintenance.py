@@ -1,0 +1,86 @@
+"""The jobs that keep house, each with its interval; `manage.py maintain` runs them on one host among all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+from django.conf import settings
+from django.core.management import call_command
+from django.utils import timezone
+
+from analytics import partitions
+from namespaces import catalogue, probe
+from namespaces.models import ConfigurationChange, Upstream
+
+logger = logging.getLogger("gateway.maintain")
+_CHANGES_KEPT = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class Job:
+    """Something to do each `every_s` seconds; `run` gets a direct connection in autocommit mode."""
+
+    name: str
+    every_s: float
+    run: Callable[[psycopg.Connection], object]
+    due_at: float = 0.0
+
+    def run_if_due(self, connection: psycopg.Connection) -> None:
+        """Run it when its time has come; an error is logged and does not stop the other jobs."""
+        if time.monotonic() < self.due_at:
+            return
+        try:
+            done = self.run(connection)
+        except psycopg.OperationalError:
+            raise  # the connection is gone, and with it the lock that lets us work
+        except Exception:
+            logger.exception("the job %s failed; it is tried again in %.0f s", self.name, self.every_s)
+        else:
+            if done:
+                logger.info("%s: %s", self.name, done)
+        self.due_at = time.monotonic() + self.every_s
+
+
+def jobs() -> list[Job]:
+    """Return all jobs, due at once, the most needed first."""
+    found = [
+        Job("partitions ahead", settings.HOUSEKEEPING_INTERVAL_S, partitions.create_ahead),
+        Job("old log rows", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_rows),
+        Job("old change marks", settings.HOUSEKEEPING_INTERVAL_S, _trim_changes),
+        Job("expired sign-ins", settings.HOUSEKEEPING_INTERVAL_S, _clear_sessions),
+    ]
+    if settings.PROBE_INTERVAL_S:
+        found.append(Job("upstreams", settings.PROBE_INTERVAL_S, _look_at_upstreams))
+    return found
+
+
+def _drop_old_rows(connection: psycopg.Connection) -> int:
+    return partitions.drop_behind(connection, settings.LOG_RETENTION_DAYS)
+
+
+def _trim_changes(_: psycopg.Connection) -> int:
+    """Drop old marks of configuration changes, never the newest: workers compare it with theirs."""
+    newest = ConfigurationChange.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    old = ConfigurationChange.objects.filter(at__lt=timezone.now() - _CHANGES_KEPT, id__lt=newest)
+    return old.delete()[0]
+
+
+def _clear_sessions(_: psycopg.Connection) -> None:
+    call_command("clearsessions")
+
+
+def _look_at_upstreams(_: psycopg.Connection) -> str:
+    """Probe every enabled upstream: its health for the admin, its lists for the catalogue. Says what changed."""
+    upstreams = list(Upstream.objects.filter(enabled=True).select_related("status"))
+    said = []
+    for upstream, result in zip(upstreams, probe.probe_many(upstreams), strict=True):
+        before = getattr(upstream, "status", None)
+        catalogue.record(upstream, result)
+        if before is None or before.ok != result.ok:
+            said.append(f"{upstream} is {'up' if result.ok else f'down: {result.message}'}")
+    return "; ".join(said)

@@ -1,0 +1,151 @@
+"""One worker: uvicorn on the socket it inherits, a heartbeat to the parent, and a drain that loses no call.
+
+Run as `python -m gateway_project.server.worker --fd N`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+import django
+import uvicorn
+from django.conf import settings
+
+from gateway_project.server.child import GATE_FD, HEARTBEAT_FD, READY
+from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
+
+logger = logging.getLogger("gateway.worker")
+_BEAT_S = 1.0
+_LAST_CONNECTIONS_S = 0.2  # a connection accepted just before the end may still bring its request
+_ORPHAN_CHECK_S = 1.0
+
+
+class Worker(uvicorn.Server):
+    """uvicorn's server, except that SIGTERM drains: see `drain`."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run until a signal; the loop's own tasks (heartbeat, drain) belong to this object."""
+        self.loop = asyncio.get_running_loop()
+        self.parent = os.getppid()
+        self.draining: asyncio.Task[None] | None = None
+        heartbeat = asyncio.create_task(self._beat())
+        try:
+            await super().serve(sockets)
+        finally:
+            heartbeat.cancel()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Start the drain; a second SIGINT (by hand, in a terminal) ends at once."""
+        if self.draining is not None and sig == signal.SIGINT:
+            self.should_exit = self.force_exit = True
+        else:
+            self.loop.call_soon_threadsafe(self._begin_drain)
+
+    def _begin_drain(self) -> None:
+        if self.draining is None:
+            self.draining = self.loop.create_task(self.drain(orphaned=os.getppid() != self.parent))
+
+    async def drain(self, *, orphaned: bool) -> None:
+        """Say not ready while still accepting, end the streams, let short calls finish, then stop.
+
+        `orphaned`: the parent is dead and a new one may want the port, so accepting stops at once.
+        """
+        from proxy.runtime import runtime
+
+        give_up = time.monotonic() + settings.DRAIN_TIMEOUT_S
+        GatewayHttpProtocol.draining = True
+        runtime.begin_drain()
+        if not orphaned:
+            await asyncio.sleep(settings.DRAIN_NOTICE_S)
+        for server in self.servers:
+            server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.1, give_up - time.monotonic())):
+                await runtime.end_streams()
+        await asyncio.sleep(_LAST_CONNECTIONS_S)
+        # Two counters of others, looked at seldom and briefly.
+        while time.monotonic() < give_up and (runtime.in_flight or self._answers_open()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        self.should_exit = True
+
+    def _answers_open(self) -> int:
+        """Count requests that have arrived completely and are not answered; a half-sent one holds nobody up."""
+        return sum(1 for connection in self.server_state.connections if connection.owes_answer())  # type: ignore[union-attr]
+
+    async def _beat(self) -> None:
+        """Tell the parent that the event loop turns: READY once it serves, then a byte each second."""
+        descriptor = int(os.environ.get(HEARTBEAT_FD, "-1"))
+        if descriptor < 0:
+            return
+        os.set_blocking(descriptor, False)
+        while not self.started:  # noqa: ASYNC110 - uvicorn has a flag, no event
+            await asyncio.sleep(0.005)
+        beat = READY
+        while True:
+            with suppress(BlockingIOError, BrokenPipeError):
+                os.write(descriptor, beat)
+            beat = b"."
+            await asyncio.sleep(_BEAT_S)
+
+
+def make_config(app: str) -> uvicorn.Config:
+    """Return uvicorn's configuration for the gateway; the protocol's limits are set on the way."""
+    GatewayHttpProtocol.limits = HttpLimits(
+        head_bytes=settings.MAX_HEAD_BYTES,
+        headers=settings.MAX_HEADERS,
+        head_s=settings.HEAD_TIMEOUT_S,
+        body_s=settings.BODY_TIMEOUT_S,
+    )
+    return uvicorn.Config(
+        app,
+        http=GatewayHttpProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=int(settings.KEEP_ALIVE_TIMEOUT_S),
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _leave_when_orphaned(parent: int) -> None:
+    """End a worker whose parent died, also where its event loop hangs or the kernel knows no death signal."""
+    while os.getppid() == parent:
+        time.sleep(_ORPHAN_CHECK_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(settings.DRAIN_TIMEOUT_S + 5)
+    os._exit(1)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    options = argparse.ArgumentParser(prog="gateway worker")
+    options.add_argument("--fd", type=int, required=True, help="the listening socket's descriptor")
+    options.add_argument("--app", default="gateway_project.asgi:application")
+    arguments = options.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
+    threading.Thread(target=_leave_when_orphaned, args=[os.getppid()], daemon=True).start()
+    django.setup()
+    config = make_config(arguments.app)
+    config.load()
+    if gate := os.environ.pop(GATE_FD, ""):
+        os.read(int(gate), 1)  # returns when the parent opens the gate: the database is ready
+        os.close(int(gate))
+    Worker(config).run(sockets=[socket.socket(fileno=arguments.fd)])
+
+
+if __name__ == "__main__":
+    main()
