@@ -72,6 +72,7 @@ class Runtime:
         # What is loaded by now stays; walking it again and again would be a tenth of the process's time.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         assert self._first_snapshot is not None  # noqa: S101
         try:
             async with asyncio.timeout(10):
