@@ -9,6 +9,8 @@ from proxy.jsonrpc import LEGACY_VERSIONS, META_CAPABILITIES, META_VERSION, NAME
 MODERN = "modern"
 LEGACY = "legacy"
 BARE = "bare"
+# The tasks extension names the task in the header (SEP-2663).
+_TASK_METHODS = frozenset(("tasks/get", "tasks/update", "tasks/cancel"))
 
 
 def classify(head: Head, message: Message) -> str:
@@ -55,7 +57,7 @@ def check_modern(head: Head, message: Message) -> None:
 def _check_name(head: Head, message: Message) -> None:
     given = head.text(b"mcp-name")
     expected = message.name
-    if message.method.startswith("tasks/"):
+    if message.method in _TASK_METHODS:
         task = message.params.get("taskId")
         expected = task if isinstance(task, str) else None
     if expected is None and message.method not in NAMED_IN:

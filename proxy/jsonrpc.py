@@ -45,6 +45,8 @@ REQUEST_METHODS = frozenset(
     " resources/templates/list resources/read resources/subscribe resources/unsubscribe completion/complete"
     " logging/setLevel subscriptions/listen tasks/get tasks/list tasks/result tasks/update tasks/cancel".split()
 )
+# Gone with the modern era.
+_REMOVED = frozenset(("resources/subscribe", "resources/unsubscribe"))
 _FOLDED_METHODS = {method.casefold() for method in REQUEST_METHODS}
 _METHOD = re.compile(r"[A-Za-z0-9_$][A-Za-z0-9_.$/-]{0,127}")
 MAX_ID_LENGTH = 1024
@@ -183,6 +185,8 @@ def _fill(message: Message, value: dict[str, Any]) -> None:
     if where is not None:
         name = params.get(where)
         if not isinstance(name, str) or not name:
+            if method in _REMOVED and META_VERSION in message.meta:
+                return  # the upstream says what became of this method
             raise Invalid(
                 f"params.{where} must be a non-empty string.", reason="params_invalid", code=INVALID_PARAMS, status=200
             )
