@@ -80,6 +80,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._cancel_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        self._tell()
+
+    def _tell(self) -> None:
         callback, self.on_disconnect = self.on_disconnect, None
         if callback is not None and self.cycle is not None and not self.cycle.response_complete:
             callback()
@@ -253,6 +256,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if is_open:
             cycle.disconnected = True  # what the application still sends goes nowhere
             cycle.message_event.set()
+            self._tell()
         self.linger()
 
     def linger(self) -> None:
