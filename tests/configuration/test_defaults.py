@@ -47,6 +47,54 @@ def test_a_port_that_is_none_is_refused(write: Write, port: str) -> None:
         file_defaults(write(f"server: {{port: {port}}}"))
 
 
+def settings_of_serve(tmp_path: Path, *arguments: str, dotenv: str = "", **variables: str) -> str:
+    """Return host, port and data directory as the settings of `manage.py serve` have them, without serving."""
+    (tmp_path / ".env").write_text(dotenv)
+    code = (
+        "import sys, runpy, os\n"
+        "from django.core import management\n"
+        "def shown(argv):\n"
+        "    from django.conf import settings\n"
+        "    print(settings.HOST, settings.PORT, settings.DATA_DIR.name)\n"
+        "management.execute_from_command_line = shown\n"
+        "runpy.run_path('manage.py', run_name='__main__')\n"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "DATABASE_"))}
+    fixed = {"GATEWAY_ENV_FILE": str(tmp_path / ".env"), "GATEWAY_DATA_DIR": "", "DATABASE_URL": "postgres:///none"}
+    secrets = dict.fromkeys(("GATEWAY_SECRET_KEY", "GATEWAY_ENCRYPTION_KEYS", "GATEWAY_KEY_PEPPER"), "x" * 43)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "serve", *arguments],
+        check=False,
+        env={**kept, **fixed, **secrets, "DJANGO_SETTINGS_MODULE": "gateway_project.settings", **variables},
+        cwd=FILES.parents[2],
+        capture_output=True,
+        text=True,
+    )
+    return (ran.stdout + ran.stderr).strip()
+
+
+@pytest.mark.parametrize(
+    "form", [("--config", str(FILES / "config_valid.yaml")), (f"--config={FILES / 'config_valid.yaml'}",)]
+)
+def test_a17_the_environment_wins_over_the_dotenv_file_over_the_file_over_the_defaults(
+    tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    assert settings_of_serve(tmp_path) == "127.0.0.1 8080 .data"
+    assert settings_of_serve(tmp_path, *form) == "0.0.0.0 9090 gateway.data"
+    dotenv = "GATEWAY_PORT=7001\n"
+    assert settings_of_serve(tmp_path, *form, dotenv=dotenv) == "0.0.0.0 7001 gateway.data"
+    assert settings_of_serve(tmp_path, *form, dotenv=dotenv, GATEWAY_PORT="7002") == "0.0.0.0 7002 gateway.data"
+    set_ = {"GATEWAY_DATA_DIR": "/tmp/elsewhere", "GATEWAY_HOST": "::1"}
+    assert settings_of_serve(tmp_path, *form, **set_) == "::1 9090 elsewhere"
+
+
+def test_serve_says_what_is_wrong_with_its_file(tmp_path: Path) -> None:
+    assert settings_of_serve(tmp_path, "--config", str(FILES / "config_invalid_port.yaml")) == (
+        "serve: config_invalid_port.yaml: 1 problem found, so nothing was imported.\n"
+        "  line 3: server.port: must lie between 0 and 65535"
+    )
+
+
 def test_it_works_before_there_are_settings() -> None:
     path = str(FILES / "config_valid.yaml")
     code = f"from gateway_project.configuration.defaults import file_defaults; print(file_defaults({path!r}))"
