@@ -44,7 +44,7 @@ def create_ahead(connection: psycopg.Connection, days: int = 3) -> int:
 def drop_behind(connection: psycopg.Connection, retention_days: int) -> int:
     """Drop the partitions whose rows are all older than `retention_days`; return how many were dropped.
 
-    What the shipper keeps about files of that age goes with them.
+    Detached tables of such days go too (rename one to keep it), and what the shipper keeps about files of that age.
     """
     oldest_kept = datetime.now(UTC).date() - timedelta(days=retention_days)
     dropped = 0
@@ -58,6 +58,18 @@ def drop_behind(connection: psycopg.Connection, retention_days: int) -> int:
     if dropped:
         logger.info("dropped %d days of the request log, all before %s", dropped, oldest_kept)
     return dropped
+
+
+def attach(connection: psycopg.Connection, day: date) -> None:
+    """Make the table of a day's name a partition. Indexes that it lacks are built meanwhile."""
+    connection.execute(
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+            sql.Identifier(TABLE),
+            sql.Identifier(partition_name(day)),
+            sql.Literal(f"{day} 00:00:00+00"),
+            sql.Literal(f"{day + timedelta(days=1)} 00:00:00+00"),
+        )
+    )
 
 
 def existing(connection: psycopg.Connection) -> list[tuple[str, date, bool, bool]]:
@@ -91,17 +103,9 @@ def _create_one(connection: psycopg.Connection, day: date) -> bool:
         ).fetchone()
         if attached:
             return False
-        # A table that stands there detached is one whose dropping was interrupted.
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
-        connection.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(name, parent))
-        connection.execute(
-            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-                parent,
-                name,
-                sql.Literal(f"{day} 00:00:00+00"),
-                sql.Literal(f"{day + timedelta(days=1)} 00:00:00+00"),
-            )
-        )
+        # A day that stands there detached, because its dropping was interrupted, comes back with its rows.
+        connection.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {} (LIKE {} INCLUDING ALL)").format(name, parent))
+        attach(connection, day)
     logger.info("made the request log's partition for %s", day)
     return True
 

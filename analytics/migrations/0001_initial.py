@@ -38,6 +38,7 @@ CREATE INDEX requestlog_namespace ON analytics_requestlog (namespace, at);
 CREATE INDEX requestlog_user ON analytics_requestlog (user_id, at) WHERE user_id IS NOT NULL;
 CREATE INDEX requestlog_tool ON analytics_requestlog (tool, at) WHERE tool IS NOT NULL;
 CREATE INDEX requestlog_outcome ON analytics_requestlog (outcome, at) WHERE outcome <> 'ok';
+CREATE INDEX requestlog_request_id ON analytics_requestlog USING hash (request_id);
 CREATE INDEX requestlog_reason ON analytics_requestlog (reason, at) WHERE reason IS NOT NULL;
 """
 
