@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 LIMIT = 1 << 20  # bytes of a request head
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
@@ -72,8 +73,8 @@ class Forwarder:
                 to_writer.close()
         writer.close()
 
-    async def _until_one_leaves(self, *ways: object) -> None:
-        tasks = [asyncio.ensure_future(way) for way in ways]  # type: ignore[call-overload]
+    async def _until_one_leaves(self, *ways: Coroutine[Any, Any, None]) -> None:
+        tasks = [asyncio.ensure_future(way) for way in ways]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -35,7 +35,7 @@ async def port(upstream: str) -> AsyncIterator[int]:
 
 def _seen(upstream: str) -> dict[str, Any]:
     with urllib.request.urlopen(f"{upstream}/_seen") as answer:
-        return json.load(answer)
+        return dict(json.load(answer))
 
 
 async def _until(condition: Any) -> float:

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -141,7 +142,7 @@ async def _stream(request_id: Any, arguments: dict[str, Any], send: Send) -> Non
     clock = asyncio.get_running_loop().time
     due = clock()
     for number in range(count):
-        data = {"number": number, "sent_at": clock()}
+        data = {"number": number, "sent_at": time.monotonic()}  # uvloop's own clock has milliseconds only
         notice = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": data}}
         await send({"type": "http.response.body", "body": _event(notice), "more_body": True})
         due += interval_s

@@ -39,7 +39,7 @@ def serve_asgi(app: Callable[..., Any], port: int, path: str, **options: Any) ->
             if self.started:
                 announce(listener, path)
 
-    settings = {
+    settings: dict[str, Any] = {
         "log_level": "warning",
         "http": "h11",
         "access_log": False,

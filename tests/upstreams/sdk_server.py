@@ -10,7 +10,8 @@ import logging
 import warnings
 from typing import Any
 
-from mcp.server.lowlevel.server import Server
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.exceptions import MCPDeprecationWarning
@@ -41,6 +42,17 @@ async def _set_level(ctx: Context, params: SetLevelRequestParams) -> EmptyResult
     return EmptyResult()
 
 
+class AnnouncingServer(Server[Any]):
+    """Tells legacy clients that it announces changed lists, which the SDK says only when asked to."""
+
+    def create_initialization_options(
+        self, notification_options: NotificationOptions | None = None, *others: Any, **named: Any
+    ) -> InitializationOptions:
+        """The payload of the initialize result."""
+        announced = notification_options or NotificationOptions(True, True, True)
+        return super().create_initialization_options(announced, *others, **named)
+
+
 def build_server() -> Server[Any]:
     """The server with all its tools, prompts and resources."""
     tools, prompts, bus, board = ToolTable(), PromptTable(), InMemorySubscriptionBus(), TaskBoard()
@@ -62,13 +74,13 @@ def build_server() -> Server[Any]:
     async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
         return ListPromptsResult(prompts=[prompt for prompt, _ in prompts.prompts.values()])
 
-    server: Server[Any] = Server(
+    server: Server[Any] = AnnouncingServer(
         NAME,
         version="1.0.0",
         instructions="An upstream for tests.",
         get_tool_input_schema=tools.schema,
         on_list_tools=list_tools,
-        on_call_tool=tools.call,
+        on_call_tool=tools.call,  # type: ignore[arg-type]  # a task is a dict, which the SDK passes on as it is
         on_list_prompts=list_prompts,
         on_get_prompt=prompts.get,
         on_list_resources=sdk_documents.list_resources,

@@ -113,7 +113,7 @@ def require_tasks(ctx: Context) -> None:
         MCPError: -32021 naming the extension (SEP-2663, required capabilities).
     """
     if not declares_tasks(ctx):
-        data = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+        data: dict[str, Any] = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
         raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, f"This needs the extension {EXTENSION}", data)
 
 

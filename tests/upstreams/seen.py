@@ -82,7 +82,8 @@ class SeenMiddleware:
         await send({"type": "http.response.body", "body": self.seen.dump()})
 
     async def _record(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, body, last = scope["path"], bytearray(), {"type": "http.disconnect"}
+        path, body = scope["path"], bytearray()
+        last: Message = {"type": "http.disconnect"}
         while (message := await receive())["type"] == "http.request":
             body += message.get("body", b"")
             if not message.get("more_body", False):

@@ -64,7 +64,7 @@ def _play(upstream: str, path: str, message: dict[str, Any] | None = None) -> tu
 
 def _seen(upstream: str) -> dict[str, Any]:
     with urllib.request.urlopen(f"{upstream}/_seen") as answer:
-        return json.load(answer)
+        return dict(json.load(answer))
 
 
 EXPECTED = {
