@@ -69,6 +69,14 @@ PUBLIC_URL = text("GATEWAY_PUBLIC_URL").rstrip("/")
 if PUBLIC_URL and urlsplit(PUBLIC_URL).scheme not in ("http", "https"):
     raise ImproperlyConfigured(f"GATEWAY_PUBLIC_URL is {PUBLIC_URL!r}; it must begin with http:// or https://.")
 
+# A.11, B.9: without authentication everybody is `anonymous`. Only where nobody else can connect.
+AUTH_ENABLED = switch("GATEWAY_AUTH_ENABLED", True)
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
+if not AUTH_ENABLED and HOST not in LOOPBACK_HOSTS:
+    raise ImproperlyConfigured(
+        f"GATEWAY_AUTH_ENABLED=false is accepted on a loopback address only, and GATEWAY_HOST is {HOST}."
+    )
+
 # Database: embedded unless DATABASE_URL is set
 DATABASE_URL = text("DATABASE_URL")
 DATABASE_DIRECT_URL = text("DATABASE_DIRECT_URL", DATABASE_URL)

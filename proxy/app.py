@@ -40,6 +40,19 @@ class Gateway:
         exchange = Exchange(self.runtime, scope, receive, send)
         self.runtime.in_flight += 1
         try:
+            await self._answer(exchange)
+        except asyncio.CancelledError:
+            # Stopped while it was already ending: by the client, which leaves nobody to tell.
+            if exchange.cause is None:
+                raise
+            exchange.settle()
+            exchange.conclude(499, "client_gone")
+        finally:
+            self.runtime.in_flight -= 1
+            exchange.disarm()
+
+    async def _answer(self, exchange: Exchange) -> None:
+        try:
             await self._serve(exchange)
         except GatewayError as error:
             await exchange.refuse(error)
@@ -50,9 +63,6 @@ class Gateway:
         except Exception:
             logger.exception("a call failed inside the gateway", extra={"request_id": exchange.record.request_id})
             await exchange.refuse(GatewayError("The gateway failed to handle this call.", reason="internal"))
-        finally:
-            self.runtime.in_flight -= 1
-            exchange.disarm()
 
     async def _interrupted(self, exchange: Exchange) -> None:
         """End a call that was stopped: by its client, a deadline, a withdrawn right, or the end of the process."""
@@ -65,7 +75,8 @@ class Gateway:
             await exchange.refuse(cause)
         elif isinstance(cause, StreamEnded):
             exchange.conclude(200, "ok", cause.reason)
-            await exchange.end_stream()
+            if exchange.stream is not None:
+                await exchange.stream.end()
         else:
             exchange.conclude(499, "client_gone")
 

@@ -14,6 +14,7 @@ from proxy.snapshot import KeyEntry, Snapshot
 
 # Good keys of a snapshot are remembered under a keyed hash of the whole key, which costs a fifth of the digest.
 _MEMORY_KEY = os.urandom(32)
+_CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
 _QUERY_NAMES = frozenset(("api_key", "apikey", "key", "token", "access_token", "api-key", "authorization"))
 
 
@@ -60,6 +61,8 @@ def authenticate(head: Head, snapshot: Snapshot, peppers: Sequence[str], now: fl
     Raises Unauthenticated: unknown, revoked or expired. The time that it takes does not depend on how much of a
     key is right, because only a keyed digest of the whole is looked up.
     """
+    if snapshot.anonymous is not None and not (head.values.keys() & _CREDENTIALS):
+        return snapshot.anonymous
     token = credential(head)
     if len(token) > secrets.MAX_KEY_LENGTH:
         raise Unauthenticated("The key is not known.", reason="credential_unknown")

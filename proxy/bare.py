@@ -38,7 +38,7 @@ LEGACY_VERSION = "2025-11-25"
 CLIENT = {"name": "mcp-gateway", "version": "1"}
 CONTROL_ANSWER_BYTES = 1 << 20
 # The gateway's own look at an upstream's lists goes under no key.
-GATEWAY_ITSELF = 0
+GATEWAY_ITSELF = -1
 _MODERN_ERRORS = frozenset((-32020, -32021, -32022))
 
 

@@ -6,13 +6,16 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from analytics.record import RequestRecord
-from proxy.errors import GatewayError, Invalid, UpstreamTimeout
+from proxy.deadline import DeadlineTimer
+from proxy.errors import GatewayError, Invalid
+from proxy.event_stream import STREAM_HEADERS, EventStream
 from proxy.head import Head
 from proxy.jsonrpc import META_CLIENT, Message, error_body
-from proxy.sse import KEEP_ALIVE, Event
+from proxy.sse import Event
 
 if TYPE_CHECKING:
     from proxy.runtime import Runtime
@@ -26,11 +29,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
-_STREAM_HEADERS = (
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-)
 
 
 def _new_id() -> str:
@@ -60,20 +58,14 @@ class Exchange:
     session: Session | None = None
     modern = False
     long_lived = False
-    streaming = False
     cors: Headers = ()
     limit_headers: Headers = ()
     response_started = False
     cause: Exception | None = None
+    deadline: DeadlineTimer | None = None
+    stream: EventStream | None = None
     _recorded = False
-    _sending = False
-    _timer: asyncio.TimerHandle | None = None
-    _beat_timer: asyncio.TimerHandle | None = None
-    _beat: asyncio.Task[None] | None = None
     _watch: asyncio.Task[None] | None = None
-    _upstream_begun: float | None = None
-    _deadlines: Deadlines | None = None
-    _wait_due = _total_due = _last_byte = _last_sent = 0.0
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self.runtime = runtime
@@ -162,53 +154,23 @@ class Exchange:
         if self._task is not None:
             self._task.uncancel()
 
-    # -- the upstream's side: deadlines --
+    # -- the upstream's side --
 
     def arm(self, deadlines: Deadlines) -> None:
-        """Start the deadlines of the upstream's work. One timer serves the three of them."""
-        now = self.runtime.clock()
-        self._deadlines = deadlines
-        self._upstream_begun = self._last_byte = now
-        self._wait_due = now + deadlines.first_byte_s
-        self._total_due = now + deadlines.total_s
-        self._timer = self.runtime.call_later(min(deadlines.first_byte_s, deadlines.total_s), self._tick)
+        """Start the deadlines of the upstream's work."""
+        self.deadline = DeadlineTimer(self, deadlines)
 
     def answered(self) -> None:
         """The upstream's answer began."""
-        now = self._last_byte = self.runtime.clock()
-        begun = self._upstream_begun or now
-        self.record.first_byte_us = int((now - begun) * 1e6)
-
-    def touch(self) -> None:
-        """A byte of the upstream's came."""
-        self._last_byte = self.runtime.clock()
-
-    def _tick(self) -> None:
-        now, deadlines = self.runtime.clock(), self._deadlines
-        assert deadlines is not None  # noqa: S101
-        if self.record.first_byte_us is None:
-            if now >= self._wait_due:
-                return self.abort(UpstreamTimeout("The upstream did not answer in time.", reason="first_byte_timeout"))
-            due = self._wait_due
-        elif self.long_lived:
-            return None
-        else:
-            due = self._last_byte + deadlines.idle_s
-            if now >= due:
-                return self.abort(UpstreamTimeout("The upstream fell silent.", reason="idle_timeout"))
-        if not self.long_lived:
-            if now >= self._total_due:
-                return self.abort(UpstreamTimeout("The call took too long.", reason="total_timeout"))
-            due = min(due, self._total_due)
-        self._timer = self.runtime.call_later(due - now, self._tick)
-        return None
+        assert self.deadline is not None  # noqa: S101
+        self.deadline.answered()
 
     def disarm(self) -> None:
         """Stop timers and watchers; the call is over."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._beat_timer is not None:
-            self._beat_timer.cancel()
+        if self.deadline is not None:
+            self.deadline.cancel()
+        if self.stream is not None:
+            self.stream.cancel()
         if self._watch is not None:
             self._watch.cancel()
         if self._connection is not None:
@@ -239,17 +201,19 @@ class Exchange:
         record.response_bytes += size
         now = self.runtime.clock()
         record.total_us = int((now - self._started) * 1e6)
-        if self._upstream_begun is not None:
-            record.upstream_us = int((now - self._upstream_begun) * 1e6)
+        deadline = self.deadline
+        if deadline is not None:
+            record.upstream_us = int((now - deadline.begun) * 1e6)
+            if deadline.first_byte is not None:
+                record.first_byte_us = int((deadline.first_byte - deadline.begun) * 1e6)
         self.runtime.write(record)
 
     def record_opening(self, status: int) -> None:
         """Write the first of a long stream's two rows; `conclude` writes the second."""
-        outcome, self.long_lived = self.record.outcome, True
+        self.long_lived = True
         self.conclude(status, "ok", "opened")
         self._recorded = False
-        self.record.outcome = outcome
-        self.record.id = _new_id()
+        self.record = replace(self.record, id=_new_id())
 
     # -- the answer --
 
@@ -275,37 +239,13 @@ class Exchange:
         await self.send(self._head(status, (*kind, *headers)))
         await self.send({"type": "http.response.body", "body": body})
 
-    async def begin_stream(self, status: int = 200, headers: Headers = ()) -> None:
-        """Send the head of an event stream at once, and keep it alive with comments from now on."""
-        self.streaming = True
-        await self.send(self._head(status, (*_STREAM_HEADERS, *headers)))
+    async def begin_stream(self, headers: Headers = ()) -> EventStream:
+        """Send the head of an event stream at once and return the stream."""
+        await self.send(self._head(200, (*STREAM_HEADERS, *headers)))
         # The head leaves only with the first bytes of the body: a stream that is silent at first must be open too.
         await self.send({"type": "http.response.body", "body": b"", "more_body": True})
-        self._last_sent = self.runtime.clock()
-        self._beat_timer = self.runtime.call_later(self.runtime.keep_alive_s, self._keep_alive)
-
-    async def push(self, data: bytes) -> None:
-        """Send bytes of the event stream; waits while the client is slow to read."""
-        self._sending = True
-        await self.send({"type": "http.response.body", "body": data, "more_body": True})
-        self._sending = False
-        self._last_sent = self.runtime.clock()
-
-    async def end_stream(self) -> None:
-        """Send the last chunk of the event stream."""
-        if self._beat_timer is not None:
-            self._beat_timer.cancel()
-            self._beat_timer = None
-        await self.send({"type": "http.response.body", "body": b""})
-
-    def _keep_alive(self) -> None:
-        """Send a comment when nothing was sent for a while, unless the client does not even read what there is."""
-        silent = self.runtime.clock() - self._last_sent
-        if silent >= self.runtime.keep_alive_s * 0.99:
-            if not self._sending and (self._beat is None or self._beat.done()):
-                self._beat = asyncio.ensure_future(self.push(KEEP_ALIVE))
-            silent = 0.0
-        self._beat_timer = self.runtime.call_later(self.runtime.keep_alive_s - silent, self._keep_alive)
+        self.stream = EventStream(self)
+        return self.stream
 
     async def refuse(self, error: GatewayError) -> None:
         """Give the gateway's own answer: the one place that turns an error into HTTP and JSON-RPC."""
@@ -324,16 +264,16 @@ class Exchange:
         if self.scope["method"] == "HEAD":
             body = b""
         if error.status == 200 and self.message is not None and not self.head.accepts_json:
-            await self.begin_stream()
-            await self.push(Event(body).encode())
-            await self.end_stream()
+            stream = await self.begin_stream()
+            await stream.push(Event(body).encode())
+            await stream.end()
             return
         await self.reply(error.status, body, error.headers)
 
     async def _refuse_in_stream(self, error: GatewayError, body: bytes) -> None:
         self.conclude(200, error.outcome, error.reason, error.code, len(body))
-        if not self.streaming:
+        if self.stream is None:
             return
         if not self.long_lived and self.message is not None and self.message.kind == "request":
-            await self.push(Event(body).encode())
-        await self.end_stream()
+            await self.stream.push(Event(body).encode())
+        await self.stream.end()

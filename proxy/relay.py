@@ -143,9 +143,9 @@ class Relay:
             await exchange.reply(200, body, self.desk.headers)
             return
         # The client takes event streams only (A.2).
-        await exchange.begin_stream(headers=self.desk.headers)
-        await exchange.push(Event(body, b"message").encode())
-        await exchange.end_stream()
+        stream = await exchange.begin_stream(self.desk.headers)
+        await stream.push(Event(body, b"message").encode())
+        await stream.end()
 
     async def _pass_error(self, value: Any, body: bytes) -> None:
         """Pass on an HTTP error that carries a JSON-RPC error; its id is put right where it is wrong."""

@@ -97,7 +97,8 @@ class Snapshot:
     """Everything that a request is decided on.
 
     `secrets` maps a digest to (key, moment at which this secret ends, seconds since 1970, or None).
-    `marker` is the newest configuration change that it holds.
+    `marker` is the newest configuration change that it holds. `anonymous` is who calls without a credential,
+    where authentication is switched off (loopback only).
     """
 
     marker: int
@@ -107,6 +108,7 @@ class Snapshot:
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = field(repr=False)
     revoked: dict[bytes, int] = field(repr=False)
     grants: dict[tuple[int, int], tuple[RuleSet, Limit | None]] = field(repr=False)
+    anonymous: KeyEntry | None = None
     built_in_ms: float = 0.0
     authenticated: dict[bytes, tuple[KeyEntry, float | None]] = field(default_factory=dict, repr=False)
     _access: dict[tuple[int, str], Access | None] = field(default_factory=dict, repr=False)
@@ -157,7 +159,10 @@ def load() -> Snapshot:
         )
     }
     elapsed = (time.perf_counter() - begun) * 1000
-    return Snapshot(marker, namespaces, upstreams, keys, secrets, revoked, grants, built_in_ms=elapsed)
+    anonymous = None if settings.AUTH_ENABLED else _ANONYMOUS
+    if anonymous is not None:
+        keys[anonymous.id] = anonymous
+    return Snapshot(marker, namespaces, upstreams, keys, secrets, revoked, grants, anonymous, elapsed)
 
 
 def _or_default(value: Any, default: Any) -> Any:
@@ -231,6 +236,7 @@ def _rule_set(columns: tuple[Any, ...]) -> RuleSet:
 
 
 _OPEN = RuleSet()
+_ANONYMOUS = KeyEntry(0, "anonymous", all_namespaces=True, expires_at=None, limit=None)
 
 
 def _limit(slot: int, rpm: int | None, burst: int | None) -> Limit | None:

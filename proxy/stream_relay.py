@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy import filtering
 from proxy.errors import UpstreamFailed
+from proxy.event_stream import EventStream
 from proxy.response import ResponseDesk, is_response, outcome_of, read_message
 from proxy.sessions import sign_event_id
 from proxy.sse import Event, EventReader, EventTooLarge
@@ -32,17 +33,17 @@ class StreamRelay:
         if listening:
             exchange.record_opening(200)
         with exchange.runtime.streams.hold(exchange, listening):
-            await exchange.begin_stream(headers=self.desk.headers)
+            stream = await exchange.begin_stream(self.desk.headers)
             async for events in self._events():
-                await self._relay(events)
+                await self._relay(events, stream)
                 if self._finished:
-                    await exchange.end_stream()
+                    await stream.end()
                     await self.answer.drain(DRAIN_S)
                     return
             self._conclude_unanswered(listening)
-            await exchange.end_stream()
+            await stream.end()
 
-    async def _relay(self, events: list[Event]) -> None:
+    async def _relay(self, events: list[Event], stream: EventStream) -> None:
         pending: list[bytes] = []
         for event in events:
             data = self._request_event(event)
@@ -52,7 +53,7 @@ class StreamRelay:
                 break
             self.exchange.record.response_bytes += len(data or b"")
         if pending:
-            await self.exchange.push(b"".join(pending))
+            await stream.push(b"".join(pending))
 
     def _conclude_unanswered(self, listening: bool) -> None:
         """Record a stream that ended without a response: fine for a listener, and where the client can resume."""
@@ -69,15 +70,15 @@ class StreamRelay:
         exchange = self.exchange
         exchange.record_opening(200)
         with exchange.runtime.streams.hold(exchange):
-            await exchange.begin_stream()
+            stream = await exchange.begin_stream()
             async for events in self._events():
                 for event in events:
                     data = self._standing_event(event)
                     if data is not None:
                         exchange.record.response_bytes += len(data)
-                        await exchange.push(data)
+                        await stream.push(data)
             exchange.conclude(200, "ok", "closed")
-            await exchange.end_stream()
+            await stream.end()
 
     async def collapse(self) -> tuple[dict[str, Any], bytes]:
         """Read a stream for a client that takes none (A.1); return its response, decoded and as bytes."""
@@ -94,7 +95,8 @@ class StreamRelay:
         reader = EventReader(exchange.runtime.limits.max_event_bytes)
         left = self.desk.upstream.max_response_bytes
         async for chunk in self.answer.chunks():
-            exchange.touch()
+            if exchange.deadline is not None:
+                exchange.deadline.touch()
             left -= len(chunk)
             if left < 0 and not exchange.long_lived:
                 raise UpstreamFailed("The upstream's answer is too large.", reason="answer_too_large")

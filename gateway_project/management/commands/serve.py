@@ -39,6 +39,8 @@ class Command(BaseCommand):
             raise CommandError("--port must lie between 0 and 65535.")
         if options["prune"] and not options["config"]:
             raise CommandError("--prune needs --config.")
+        if not settings.AUTH_ENABLED and options["host"] not in settings.LOOPBACK_HOSTS:
+            raise CommandError("GATEWAY_AUTH_ENABLED=false is accepted on a loopback address only; change --host.")
         names = ("host", "port", "workers", "config", "prune", "demo")
         try:
             launch.serve(launch.Options(**{name: options[name] for name in names}), Terminal())

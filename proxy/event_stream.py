@@ -1,0 +1,56 @@
+"""An event stream to a client: open at once, kept alive with comments, as slow as its reader."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from proxy.sse import KEEP_ALIVE
+
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
+
+STREAM_HEADERS = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class EventStream:
+    """Writes events to the client and a comment when there was none for a while."""
+
+    __slots__ = ("_beat", "_exchange", "_last_sent", "_sending", "_timer")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._sending = False
+        self._beat: asyncio.Task[None] | None = None
+        self._last_sent = exchange.runtime.clock()
+        self._timer = exchange.runtime.call_later(exchange.runtime.keep_alive_s, self._keep_alive)
+
+    async def push(self, data: bytes) -> None:
+        """Send bytes of the stream; waits while the client is slow to read."""
+        self._sending = True
+        await self._exchange.send({"type": "http.response.body", "body": data, "more_body": True})
+        self._sending = False
+        self._last_sent = self._exchange.runtime.clock()
+
+    async def end(self) -> None:
+        """Send the last chunk."""
+        self.cancel()
+        await self._exchange.send({"type": "http.response.body", "body": b""})
+
+    def cancel(self) -> None:
+        """Send no more comments."""
+        self._timer.cancel()
+
+    def _keep_alive(self) -> None:
+        """Send a comment when nothing was sent for a while, unless the client does not even read what there is."""
+        runtime = self._exchange.runtime
+        silent = runtime.clock() - self._last_sent
+        if silent >= runtime.keep_alive_s * 0.99:
+            if not self._sending and (self._beat is None or self._beat.done()):
+                self._beat = asyncio.ensure_future(self.push(KEEP_ALIVE))
+            silent = 0.0
+        self._timer = runtime.call_later(runtime.keep_alive_s - silent, self._keep_alive)
