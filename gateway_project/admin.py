@@ -12,7 +12,7 @@ from gateway_project import admin_login
 
 # section -> object names of models, in the order of the navigation
 SECTIONS = {
-    "Publish": ("Upstream", "Namespace", "CatalogueEntry"),
+    "Servers": ("Upstream", "Namespace", "CatalogueEntry"),
     "Access": ("ApiKey",),
     "Records": ("RequestLog",),
     "People": ("User", "Group"),

@@ -22,7 +22,18 @@ from namespaces.models import Namespace, Upstream
 
 # Columns that say nothing to a reader: they move with every change, or belong to the trail itself.
 SILENT = frozenset(
-    ("id", "created_at", "updated_at", "pgh_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "pgh_context_id")
+    (
+        "id",
+        "created_at",
+        "updated_at",
+        "pepper",
+        "prefix",
+        "pgh_id",
+        "pgh_created_at",
+        "pgh_label",
+        "pgh_obj_id",
+        "pgh_context_id",
+    )
 )
 ACTIONS = {"insert": "added", "update": "changed", "delete": "deleted"}
 MAX_VALUE = 400
@@ -220,5 +231,7 @@ def _text(field: str, value: Any, names: _Names) -> str:
         return names.of(field, value)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if field.endswith("_at") and isinstance(value, str):
+        return datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M:%S")
     text = redact(", ".join(map(str, value)) if isinstance(value, list) else str(value))
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

@@ -79,13 +79,21 @@ class GrantInline(admin.StackedInline):
     model = Grant
     form = GrantForm
     extra = 0
-    verbose_name = "namespace that the key reaches"
+    verbose_name = "namespace"
     verbose_name_plural = "namespaces that the key reaches"
     fieldsets = (
         (None, {"fields": ("namespace",)}),
         *rule_fieldsets(folded=True),
         ("Limit", {"fields": ("requests_per_minute", "burst"), "classes": ("collapse",)}),
     )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer namespaces by name, without the buttons to edit them from here."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "namespace":
+            widget = field.widget
+            widget.can_change_related = widget.can_delete_related = widget.can_view_related = False
+        return field
 
 
 class ApiKeyAdmin(GatewayModelAdmin):
@@ -99,8 +107,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
     search_help_text = "Searches user, description and the beginning of the key."
     actions = ("revoke_selected",)
     fieldsets = (
-        (None, {"fields": ("user_id", "description", "expires_at")}),
-        ("Reach", {"fields": ("all_namespaces",)}),
+        (None, {"fields": ("user_id", "description", "expires_at", "all_namespaces")}),
         ("Limit over all namespaces", {"fields": ("requests_per_minute", "burst"), "classes": ("collapse",)}),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
@@ -23,22 +22,23 @@ from namespaces.models import CatalogueEntry, EntryKind, Mode, Mount, Namespace
 from namespaces.rule_form import KINDS, found, rule_fieldsets
 
 
-class MountInline(admin.TabularInline):
+class MountInline(admin.StackedInline):
     """The upstream that a namespace publishes."""
 
     model = Mount
     fields = ("upstream",)
     verbose_name = "published server"
-    can_delete = True
+    can_delete = False
     min_num = 1
     extra = 0
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field:
-        """Offer upstreams by name; adding one from here opens a window."""
-        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        if field is not None:
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer upstreams by name; a new one can be added in a window of its own."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "upstream":
             field.help_text = "Which upstream clients reach through this namespace."
-        return field  # type: ignore[return-value]
+            field.widget.can_change_related = field.widget.can_delete_related = field.widget.can_view_related = False
+        return field
 
 
 class NamespaceAdmin(GatewayModelAdmin):

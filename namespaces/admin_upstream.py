@@ -60,7 +60,7 @@ class UpstreamAdmin(GatewayModelAdmin):
     form = UpstreamForm
     inlines = (CredentialInline,)
     list_display = ("slug", "host", "protocol", "state", "response_time", "tools", "mounted_in")
-    list_filter = (StateFilter, "enabled", "era", "status__era")
+    list_filter = (StateFilter, "detected_era")
     search_fields = ("slug", "url", "description", "catalogue__name")
     search_help_text = "Searches name, URL, description, and the names of tools, prompts and resources."
     actions = ("test_connection", "enable", "disable")
@@ -92,11 +92,11 @@ class UpstreamAdmin(GatewayModelAdmin):
         return urlsplit(upstream.url).netloc
 
     @admin.display(description="protocol")
-    def protocol(self, upstream: Upstream) -> str:
+    def protocol(self, upstream: Upstream) -> SafeString:
         status = getattr(upstream, "status", None)
-        if status is not None and status.protocol_version:
-            return f"{status.era} ({status.protocol_version})"
-        return upstream.detected_era or ("–" if upstream.era == Era.AUTO else upstream.era)
+        era = upstream.detected_era or ("–" if upstream.era == Era.AUTO else upstream.era)
+        version = status.protocol_version if status is not None else ""
+        return format_html('<span title="{}">{}</span>', version, era)
 
     @admin.display(description="state", ordering="status__ok")
     def state(self, upstream: Upstream) -> SafeString:

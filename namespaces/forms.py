@@ -73,6 +73,7 @@ class NamespaceForm(RulesForm):
         model = Namespace
         fields = "__all__"
         widgets = {"description": forms.TextInput(attrs={"class": "vLargeTextField"})}
+        help_texts = {"slug": "Clients call /mcp/ and this name. Lower case; tell them before you change it."}
 
     def upstream_id(self) -> int | None:
         """Return the upstream chosen in the mount on the same page, else the one mounted now."""

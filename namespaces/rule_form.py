@@ -106,7 +106,7 @@ class FoundNamesField(forms.MultipleChoiceField):
     widget = FoundNames
 
     def __init__(self, part: str) -> None:
-        super().__init__(required=False, label=f"{part} found", widget=FoundNames)
+        super().__init__(required=False, label=f"{part.capitalize()} found", widget=FoundNames)
         self.widget.part = part
 
     def to_python(self, value: Any) -> list[str]:
@@ -130,14 +130,14 @@ class RulesForm(forms.ModelForm):
     source = "upstream"
 
     tools_found = FoundNamesField("tools")
-    tools_listed = _lines("other names and patterns", "Names one a line; * stands for any text, ? for one character.")
-    tools_denied = _lines("never", "Names or patterns, one a line, that never pass, whatever else is set.")
+    tools_listed = _lines("Other names and patterns", "Names one a line; * stands for any text, ? for one character.")
+    tools_denied = _lines("Never", "Names or patterns, one a line, that never pass, whatever else is set.")
     prompts_found = FoundNamesField("prompts")
-    prompts_listed = _lines("other names and patterns", "Names one a line; * and ? are wildcards.")
-    prompts_denied = _lines("never", "Names or patterns, one a line, that never pass, whatever else is set.")
+    prompts_listed = _lines("Other names and patterns", "Names one a line; * and ? are wildcards.")
+    prompts_denied = _lines("Never", "Names or patterns, one a line, that never pass, whatever else is set.")
     resources_found = FoundNamesField("resources")
-    resources_listed = _lines("other URIs and patterns", "URIs one a line; * and ? are wildcards.")
-    resources_denied = _lines("never", "URIs or patterns, one a line, that never pass, whatever else is set.")
+    resources_listed = _lines("Other URIs and patterns", "URIs one a line; * and ? are wildcards.")
+    resources_denied = _lines("Never", "URIs or patterns, one a line, that never pass, whatever else is set.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
