@@ -42,13 +42,16 @@ def read_rate_limit(form: Form) -> Columns:
 
 def read_auth(form: Form, document: Document, limit: Columns) -> None:
     """Read `auth` (A.11): API keys in plain text, each with its user and its namespaces."""
-    if form.flag("enabled") is False and getattr(settings, "AUTH_ENABLED", True):
+    enabled = form.flag("enabled")
+    if enabled is False and settings.AUTH_ENABLED:
         form.problem(
-            "false would let anyone call, and this version has no such mode; remove it or write true"
-            if not hasattr(settings, "AUTH_ENABLED")
-            else "a file does not switch authentication off; set GATEWAY_AUTH_ENABLED=false (loopback only) as well",
+            "a file alone does not open the gateway to everyone; set GATEWAY_AUTH_ENABLED=false as well"
+            " (accepted on a loopback address only), or remove this",
             "enabled",
         )
+    elif enabled and not settings.AUTH_ENABLED:
+        text = "has no effect while GATEWAY_AUTH_ENABLED is false: anyone may call"
+        form.findings.warn(form.line_of("enabled"), (*form.path, "enabled"), text)
     keys = form.form("api_keys")
     if form.node("api_keys") is not None:
         document.sections.add("keys")

@@ -5,12 +5,8 @@ Nothing here needs configured settings, because `serve` asks before there are an
 
 from __future__ import annotations
 
-import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path as FilePath
-
-import environ
 
 from gateway_project.configuration.errors import ConfigurationError
 from gateway_project.configuration.form import Findings, Form
@@ -51,26 +47,6 @@ def file_defaults(path: str | os.PathLike[str]) -> dict[str, str]:
     found = read_server(Form(findings, source.root, ()))
     refuse(source, findings)
     return found
-
-
-def put_into_environment(argv: Sequence[str], env_file: str | os.PathLike[str]) -> None:
-    """Let the file that `--config` names in `argv` fill in variables that are set neither there nor in `env_file`.
-
-    Called before the settings are read; the flags of `serve` win over both, because they are read last.
-    Raises ConfigurationError as file_defaults does.
-    """
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    parser.add_argument("--config")
-    try:
-        path = parser.parse_known_args(argv)[0].config
-    except argparse.ArgumentError:
-        return  # `--config` without a file: the command itself says so
-    if path is None:
-        return
-    environ.Env.read_env(env_file)  # the settings do so too, but then the file's values would stand there already
-    for name, value in file_defaults(path).items():
-        if not os.environ.get(name, "").strip():
-            os.environ[name] = value
 
 
 def refuse(source: Source, findings: Findings) -> None:

@@ -90,7 +90,7 @@ def test_a17_the_environment_wins_over_the_dotenv_file_over_the_file_over_the_de
 
 def test_serve_says_what_is_wrong_with_its_file(tmp_path: Path) -> None:
     assert settings_of_serve(tmp_path, "--config", str(FILES / "config_invalid_port.yaml")) == (
-        "serve: config_invalid_port.yaml: 1 problem found, so nothing was imported.\n"
+        "manage.py serve: config_invalid_port.yaml: 1 problem found, so nothing was imported.\n"
         "  line 3: server.port: must lie between 0 and 65535"
     )
 

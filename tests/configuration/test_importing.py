@@ -366,20 +366,20 @@ def test_the_history_says_that_it_was_an_import() -> None:
     assert (contexts, files) == ({"import_config"}, {"config_minimal.yaml"})
 
 
-@pytest.mark.parametrize("setting", [None, True, False])
-def test_authentication_is_only_off_where_the_setting_says_so(
-    settings: Settings, write: Write, setting: bool | None
-) -> None:
+def test_authentication_off_in_a_file_needs_the_setting_as_well(settings: Settings, write: Write) -> None:
     path = write("namespaces: {a: {url: 'https://x.example.com'}}\nauth: {enabled: false}")
-    if setting is not None:
-        settings.AUTH_ENABLED = setting
-    elif hasattr(settings, "AUTH_ENABLED"):
-        pytest.skip("this version has the setting")
-    if setting is False:
-        assert import_file(path).changes
-        return
-    with pytest.raises(ConfigurationError, match=r"authentication|no such mode"):
+    settings.AUTH_ENABLED = True
+    with pytest.raises(ConfigurationError, match=r"line 2: auth\.enabled: .*GATEWAY_AUTH_ENABLED=false"):
         import_file(path)
+    settings.AUTH_ENABLED = False
+    assert not import_file(path).warnings
+    assert Namespace.objects.exists()
+
+
+def test_authentication_on_in_a_file_is_warned_about_where_the_setting_has_it_off(settings: Settings) -> None:
+    settings.AUTH_ENABLED = False
+    (warning,) = import_file(FILES / "config_valid.yaml").warnings
+    assert warning.path == "auth.enabled"
 
 
 def test_an_expired_key_may_be_imported_as_it_is(write: Write) -> None:
