@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from analytics.record import RequestRecord
@@ -64,6 +65,7 @@ class Exchange:
     cause: Exception | None = None
     deadline: DeadlineTimer | None = None
     stream: EventStream | None = None
+    granted: Mapping[str, object] = MappingProxyType({})  # what a listen stream's upstream has acknowledged
     _recorded = False
     _watch: asyncio.Task[None] | None = None
 

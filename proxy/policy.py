@@ -64,10 +64,10 @@ class Catalogue:
 class View:
     """What one key sees of one namespace."""
 
-    __slots__ = ("_chains", "catalogue", "restricted", "restricts")
+    __slots__ = ("_chains", "catalogue", "restricted", "restricts", "rules")
 
     def __init__(self, namespace: RuleSet, grant: RuleSet | None, catalogue: Catalogue) -> None:
-        sets = (namespace,) if grant is None else (namespace, grant)
+        self.rules = sets = (namespace,) if grant is None else (namespace, grant)
         self._chains: dict[str, tuple[NameRule, ...]] = {
             kind: tuple(rule for rule in (getattr(rules, f"{kind}s") for rules in sets) if rule.restricts)
             for kind in ("tool", "prompt", "resource")

@@ -9,6 +9,7 @@ from proxy import filtering
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Exchange
 from proxy.jsonrpc import read_json
+from proxy.policy import View
 from proxy.sessions import MAX_UPSTREAM_ID, Session
 from proxy.upstream import UpstreamAnswer
 
@@ -61,19 +62,24 @@ class ResponseDesk:
     id (`rewrites`). `headers` go on the head of the answer (the sealed session id of an `initialize`).
     """
 
-    __slots__ = ("client_id", "exchange", "expected", "headers", "method", "rewrites", "upstream", "view")
+    __slots__ = ("client_id", "exchange", "expected", "headers", "method", "rewrites", "upstream")
 
     def __init__(self, exchange: Exchange, expected: str | int | None = None) -> None:
         access, message = exchange.access, exchange.message
         assert access is not None and access.namespace.upstream is not None  # noqa: S101
         self.exchange = exchange
-        self.view = access.view
         self.upstream = access.namespace.upstream
         self.method = message.method if message is not None else ""
         self.client_id = message.id if message is not None else None
         self.expected = self.client_id if expected is None else expected
         self.rewrites = expected is not None
         self.headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def view(self) -> View:
+        """What the client may see: looked up anew, because the rules may change under a standing stream."""
+        assert self.exchange.access is not None  # noqa: S101
+        return self.exchange.access.view
 
     def answers(self, value: Any) -> bool:
         """Return whether `value` is the response to this request."""

@@ -28,6 +28,7 @@ from proxy.origin import OriginPolicy
 from proxy.ratelimit import RateLimiter
 from proxy.sessions import SessionSeal
 from proxy.snapshot import Snapshot, UpstreamEntry
+from proxy.stream_counts import StreamCounts
 from proxy.streams import Streams
 from proxy.upstream import UpstreamClient
 from proxy.watcher import SnapshotWatcher
@@ -92,9 +93,11 @@ class Runtime:
         )
         self.origin = OriginPolicy(settings.ALLOWED_HOSTS, settings.ALLOWED_ORIGINS, settings.PUBLIC_URL)
         self.seal = SessionSeal(settings.ENCRYPTION_KEYS)
-        self.streams = Streams(settings.STREAMS_PER_KEY)
-        table = os.environ.get("GATEWAY_RATELIMIT_FILE")
-        self.limiter = RateLimiter(Path(table) if table else None)
+        # `serve` names the file that its workers share; a process without it counts for itself.
+        shared = os.environ.get("GATEWAY_RATELIMIT_FILE")
+        table = Path(shared) if shared else None
+        self.limiter = RateLimiter(table)
+        self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
         )
@@ -121,6 +124,7 @@ class Runtime:
             self.access_log.flush()
         self.recorder.close()
         self.limiter.close()
+        self.streams.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._starting = None
 
@@ -181,6 +185,7 @@ class Runtime:
         for upstream_id in [known for known in self._states if known not in snapshot.upstreams]:
             self._retire(self._states.pop(upstream_id))
         self.streams.end_withdrawn(snapshot, time.time())
+        self.streams.review(snapshot)
 
     def _retire(self, state: UpstreamState) -> None:
         """Close a state that is no longer used, once the calls that still use it are over."""
@@ -200,6 +205,11 @@ class Runtime:
             self._tasks = [task for task in self._tasks if not task.done()]
             for state in list(self._states.values()):
                 await _quietly(state.expire(settings.BARE_SESSION_IDLE_S))
+
+
+def _stream_counts(directory: Path | None) -> StreamCounts:
+    index, workers = os.environ.get("GATEWAY_WORKER_INDEX", "0"), os.environ.get("GATEWAY_WORKER_COUNT", "1")
+    return StreamCounts(directory, int(index), int(workers))
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:

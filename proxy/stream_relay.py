@@ -114,6 +114,8 @@ class StreamRelay:
             return event.encode() if event.id is not None or event.retry is not None else None
         value = read_message(event.data)
         if not is_response(value):
+            if value.get("method") == "notifications/subscriptions/acknowledged":
+                self._note_granted(value)
             return event.encode() if self._may_pass(value) else None
         if not self.desk.answers(value):
             return None
@@ -123,6 +125,12 @@ class StreamRelay:
         encoded = event.encode()
         self.exchange.conclude(200, outcome, code=code, size=len(encoded))
         return encoded
+
+    def _note_granted(self, value: dict[str, Any]) -> None:
+        params = value.get("params")
+        granted = params.get("notifications") if isinstance(params, dict) else None
+        if isinstance(granted, dict):
+            self.exchange.granted = granted
 
     def _standing_event(self, event: Event) -> bytes | None:
         """Return one event of a GET stream as it goes to the client; None to drop it."""

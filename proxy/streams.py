@@ -1,30 +1,33 @@
-"""The event streams that are open in this process: counted by key, ended when a right or the process ends."""
+"""The event streams that are open in this process: counted by key, ended or told when a right changes."""
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from proxy.errors import Limited
 from proxy.exchange import Exchange, StreamEnded
+from proxy.list_changes import notices
+from proxy.stream_counts import StreamCounts
 
 if TYPE_CHECKING:
     from proxy.snapshot import Snapshot
 
 
 class Streams:
-    """A register of open streams. `cap` bounds the standing ones (GET, listen) of one key in this process."""
+    """A register of open streams. `cap` bounds the standing ones (GET, listen) of one key over all workers."""
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, counts: StreamCounts) -> None:
         self._cap = cap
+        self._counts = counts
         self._open: set[Exchange] = set()
-        self._standing: Counter[int] = Counter()
+        self._telling: set[asyncio.Task[None]] = set()
 
     def check(self, key_id: int) -> None:
         """Raise Limited when the key has as many standing streams open as it may."""
-        if self._standing[key_id] >= self._cap:
+        if self._counts.total(key_id) >= self._cap:
             raise Limited(
                 f"This key has {self._cap} streams open (GATEWAY_STREAMS_PER_KEY); close one first.",
                 reason="streams_exhausted",
@@ -37,15 +40,13 @@ class Streams:
         key_id = exchange.key.id if exchange.key is not None else 0
         self._open.add(exchange)
         if standing:
-            self._standing[key_id] += 1
+            self._counts.add(key_id, 1)
         try:
             yield
         finally:
             self._open.discard(exchange)
             if standing:
-                self._standing[key_id] -= 1
-                if not self._standing[key_id]:
-                    del self._standing[key_id]
+                self._counts.add(key_id, -1)
 
     def end_standing(self, reason: str) -> None:
         """End the streams that would never end by themselves; answers in progress go on."""
@@ -63,7 +64,25 @@ class Streams:
             if expired or key is None or snapshot.access(key, exchange.access.namespace.slug) is None:
                 exchange.abort(StreamEnded("access_withdrawn"))
 
+    def review(self, snapshot: Snapshot) -> None:
+        """Hold every open stream against new rules from now on, and tell the standing ones that lists changed."""
+        for exchange in list(self._open):
+            if exchange.key is None or exchange.access is None or exchange.cause is not None:
+                continue
+            access = snapshot.access(exchange.key, exchange.access.namespace.slug)
+            if access is None or access.view.rules == exchange.access.view.rules:
+                continue
+            exchange.access = access
+            if exchange.long_lived and exchange.stream is not None and (told := notices(exchange)):
+                task = asyncio.ensure_future(exchange.stream.push(told))
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
+
     @property
     def count(self) -> int:
         """How many streams are open."""
         return len(self._open)
+
+    def close(self) -> None:
+        """Give the counts back."""
+        self._counts.close()
