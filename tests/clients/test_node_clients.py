@@ -42,7 +42,7 @@ def test_typescript_client(endpoints: Endpoints, mode: str, version: str) -> Non
     assert report["elicited"] == ["Who are you?"] and "action=accept" in report["elicitation"]
     assert report["unknown"]["code"] == -32602 and "Unknown tool: nothing_like_it" in report["unknown"]["message"]
     assert report["cancelled_after_ms"] < 2000
-    wait_until(lambda: _cancellation_arrived(endpoints, version), 2)
+    wait_until(lambda: _cancellation_arrived(endpoints, version), 5)
 
 
 def _cancellation_arrived(endpoints: Endpoints, version: str) -> bool:

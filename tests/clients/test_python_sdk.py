@@ -153,9 +153,9 @@ async def test_a_cancelled_call_reaches_the_upstream(endpoints: Endpoints, mode:
         with pytest.raises(asyncio.CancelledError):
             await call
         if version == MODERN:  # leaving is cancelling; in the old era a notification says it
-            await asyncio.to_thread(wait_until, lambda: _left(endpoints), 2)
+            await asyncio.to_thread(wait_until, lambda: _left(endpoints), 5)
         else:
-            await asyncio.to_thread(wait_until, lambda: bool(_cancelled(endpoints)), 2)
+            await asyncio.to_thread(wait_until, lambda: bool(_cancelled(endpoints)), 5)
         assert text_of(await client.call_tool("add", {"a": 1, "b": 1})) == "2"
 
 

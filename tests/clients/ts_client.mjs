@@ -46,5 +46,7 @@ try {
   report.cancelled_after_ms = performance.now() - aborted;
 }
 report.after = (await client.callTool({ name: 'add', arguments: { a: 1, b: 1 } })).content[0].text;
+// A close aborts what is still being posted, the cancellation too.
+await new Promise(resolve => setTimeout(resolve, 500));
 await client.close();
 console.log(JSON.stringify(report));
