@@ -20,7 +20,7 @@ from analytics.models import JournalReject, RequestLog
 from keys.models import ApiKey
 from keys.redaction import redact
 from namespaces.admin_base import GatewayModelAdmin, latency, state
-from namespaces.models import Namespace, Upstream
+from namespaces.models import Namespace
 
 _OFFERED = 200
 _TONES = {"ok": "ok", "tool_error": "warn", "rpc_error": "warn", "limited": "warn", "client_gone": "muted"}
@@ -29,10 +29,6 @@ _UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA
 
 def _namespaces() -> QuerySet[Any, str]:
     return Namespace.objects.order_by("slug").values_list("slug", flat=True)[:_OFFERED]
-
-
-def _upstreams() -> QuerySet[Any, str]:
-    return Upstream.objects.order_by("slug").values_list("slug", flat=True)[:_OFFERED]
 
 
 def _users() -> QuerySet[Any, str]:
@@ -77,7 +73,6 @@ class RequestLogAdmin(ReadOnlyAdmin):
         text_filter("user_id", "user", _users),
         text_filter("tool", "tool", tuple),
         text_filter("reason", "reason", tuple),
-        text_filter("upstream", "upstream", _upstreams),
     )
     search_fields = ("request_id",)
     search_help_text = "X-Request-Id of an answer, or the id of a row; found at any age."

@@ -75,7 +75,6 @@ def test_a_date_that_is_none_is_named_and_changes_nothing(operator: Client) -> N
         ("?user_id=bob", ["c"]),
         ("?tool=d", ["d"]),
         ("?reason=tool_denied", ["e"]),
-        ("?upstream=far", ["f"]),
         ("?outcome=denied", ["e"]),
         ("?outcome=failed", ["f", "e"]),
         ("?outcome=ok", ["d", "c", "b", "a"]),
