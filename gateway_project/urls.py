@@ -16,8 +16,6 @@ def no_metadata(request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
-    path("", include("keys.urls")),
-    path("", include("analytics.urls")),
     re_path(r"^\.well-known/", no_metadata),
     path("", include("keys.urls")),
     path("", include("analytics.urls")),
