@@ -39,6 +39,8 @@ def check_head(url: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> 
         raise Refused(_BAD_REQUEST)
     if transfer_encoding is not None and transfer_encoding.lower() != b"chunked":
         raise Refused(_NOT_IMPLEMENTED)
+    if b"#" in url:
+        raise Refused(_BAD_REQUEST)  # no target has a fragment (RFC 9112 section 3.2); some readers cut it off
     if not url.startswith(b"/"):
         _check_target(url, host)
 
