@@ -13,6 +13,7 @@ import time
 from proxy import auth, era, policy
 from proxy.errors import GatewayError, Invalid, NotFound, Unavailable, UpstreamFailed
 from proxy.exchange import ClientGone, Exchange, Receive, Scope, Send, StreamEnded
+from proxy.forward_headers import protocol_headers
 from proxy.jsonrpc import LEGACY_VERSIONS, Message, parse
 from proxy.origin import preflight
 from proxy.ratelimit import tightest
@@ -204,9 +205,12 @@ class Gateway:
         assert access is not None and access.namespace.upstream is not None  # noqa: S101
         upstream = access.namespace.upstream
         client = self.runtime.upstream_state(upstream).client
-        headers = self._headers(exchange)
+        headers = protocol_headers(exchange)
         headers["Content-Type"] = "application/json"
-        exchange.watch_client()
+        if message.kind == "request":
+            exchange.watch_client()
+        else:
+            exchange.release_client()
         exchange.arm(upstream.deadlines)
         answer = await client.send("POST", headers, message.body)
         exchange.answered()
@@ -227,12 +231,13 @@ class Gateway:
         state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
         exchange.arm(access.namespace.upstream.deadlines)
-        answer, expected = await state.call(key.id, message)
-        exchange.answered()
-        try:
-            await Relay(exchange, answer, expected).request()
-        finally:
-            answer.close()
+        with state.in_use(key.id):
+            answer, expected = await state.call(key.id, message)
+            exchange.answered()
+            try:
+                await Relay(exchange, answer, expected).request()
+            finally:
+                answer.close()
 
     async def _session_verb(self, exchange: Exchange, verb: str) -> None:
         """Pass a legacy GET (standing stream) or DELETE (end of the session) through."""
@@ -247,7 +252,7 @@ class Gateway:
             )
         self._open_session(exchange)
         upstream = access.namespace.upstream
-        headers = self._headers(exchange)
+        headers = protocol_headers(exchange)
         if verb == "GET":
             if not head.accepts_stream:
                 raise Invalid("Accept must allow text/event-stream.", reason="accept", status=406)
@@ -280,26 +285,6 @@ class Gateway:
         if identifier is None:
             raise Invalid("This Last-Event-ID belongs to no stream of this session.", reason="event_id_unknown")
         headers["Last-Event-ID"] = identifier
-
-    def _headers(self, exchange: Exchange) -> dict[str, str]:
-        """Return the protocol headers that go upstream: our own list, never a copy of the client's."""
-        head, record = exchange.head, exchange.record
-        trace = head.trace()
-        record.trace_id = trace[0] if trace else record.id
-        headers = {"traceparent": f"00-{record.trace_id}-{record.id[:16]}-{trace[1] if trace else '00'}"}
-        version = head.version
-        if version is not None:
-            headers["MCP-Protocol-Version"] = version
-        if exchange.session is not None and exchange.session.upstream_session:
-            headers["Mcp-Session-Id"] = exchange.session.upstream_session
-        if exchange.modern:
-            for name, header in ((b"mcp-method", "Mcp-Method"), (b"mcp-name", "Mcp-Name")):
-                value = head.text(name)
-                if value is not None:
-                    headers[header] = value
-            for name, raw in head.parameters:
-                headers[name.decode("latin-1")] = raw.decode("latin-1")
-        return headers
 
 
 application = Gateway(runtime)

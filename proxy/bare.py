@@ -11,11 +11,14 @@ import asyncio
 import itertools
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from proxy import filtering
-from proxy.errors import UpstreamFailed
+from proxy.control_answer import code_of, error_of, read_response
+from proxy.errors import UpstreamFailed, UpstreamTimeout
 from proxy.head import encode_value
 from proxy.jsonrpc import (
     LEGACY_VERSIONS,
@@ -25,9 +28,7 @@ from proxy.jsonrpc import (
     MODERN_VERSION,
     NAMED_IN,
     Message,
-    read_json,
 )
-from proxy.sse import EventReader, EventTooLarge
 from proxy.upstream import UpstreamAnswer, UpstreamClient
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 LEGACY_VERSION = "2025-11-25"
 CLIENT = {"name": "mcp-gateway", "version": "1"}
-CONTROL_ANSWER_BYTES = 1 << 20
 # The gateway's own look at an upstream's lists goes under no key.
 GATEWAY_ITSELF = -1
 _MODERN_ERRORS = frozenset((-32020, -32021, -32022))
@@ -45,13 +45,12 @@ _MODERN_ERRORS = frozenset((-32020, -32021, -32022))
 class _Session:
     """A session with a legacy upstream. `identifier` is None where the upstream keeps none."""
 
-    __slots__ = ("identifier", "last_used", "users", "version")
+    __slots__ = ("identifier", "last_used", "version")
 
     def __init__(self, identifier: str | None, version: str) -> None:
         self.identifier = identifier
         self.version = version
         self.last_used = 0.0
-        self.users = 0
 
 
 class UpstreamState:
@@ -64,6 +63,7 @@ class UpstreamState:
         self.sessions: dict[int, _Session] = {}
         self._flights: dict[object, asyncio.Future[Any]] = {}
         self._ids = itertools.count(1)
+        self._users: Counter[int] = Counter()
         self._clock = clock
 
     async def _once(self, name: object, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -73,10 +73,23 @@ class UpstreamState:
         """
         flight = self._flights.get(name)
         if flight is None:
-            flight = asyncio.ensure_future(work())
+            flight = asyncio.ensure_future(self._in_time(work))
             self._flights[name] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(name, None))
+            flight.add_done_callback(lambda done: self._landed(name, done))
         return await asyncio.shield(flight)
+
+    async def _in_time(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run `work` within the upstream's deadlines: it must end even when everybody who waits has left."""
+        try:
+            async with asyncio.timeout(self.entry.deadlines.first_byte_s):
+                return await work()
+        except TimeoutError:
+            raise UpstreamTimeout("The upstream did not open a session in time.", reason="session_timeout") from None
+
+    def _landed(self, name: object, flight: asyncio.Future[Any]) -> None:
+        self._flights.pop(name, None)
+        if not flight.cancelled():
+            flight.exception()  # seen here, so that a failure with nobody waiting is no warning
 
     async def call(self, key_id: int, message: Message) -> tuple[UpstreamAnswer, int]:
         """Send a bare request and return its answer and the id that the answer must bear.
@@ -96,6 +109,19 @@ class UpstreamState:
             if not verdict or attempt == 2:
                 return answer, identifier
         raise AssertionError("unreachable")
+
+    @contextmanager
+    def in_use(self, key_id: int) -> Iterator[None]:
+        """Keep the key's session from ending while an answer on it is being relayed."""
+        self._users[key_id] += 1
+        try:
+            yield
+        finally:
+            self._users[key_id] -= 1
+            if not self._users[key_id]:
+                del self._users[key_id]
+            if (session := self.sessions.get(key_id)) is not None:
+                session.last_used = self._clock()
 
     # -- modern --
 
@@ -140,7 +166,7 @@ class UpstreamState:
         """Look whether the upstream turned out to be legacy; the request was then refused, not run."""
         if answer.status not in (400, 404, 405, 406) or self.entry.era == "modern":
             return False
-        code, _ = await _error_of(answer)
+        code, _ = await error_of(answer)
         if code in _MODERN_ERRORS or code in (-32601, -32602):
             return False
         self.era = "legacy"
@@ -153,7 +179,7 @@ class UpstreamState:
         try:
             if answer.status in (401, 403, 429) or answer.status >= 500:
                 raise UpstreamFailed(f"The upstream answered HTTP {answer.status}.", reason="upstream_status")
-            code, found = await _error_of(answer)
+            code, found = await error_of(answer)
             modern = (answer.status == 200 and found) or code in _MODERN_ERRORS
             self.era = "modern" if modern or (answer.status == 404 and code == -32601) else "legacy"
         finally:
@@ -178,7 +204,7 @@ class UpstreamState:
             value = await read_response(answer)
             result = value.get("result") if isinstance(value, dict) else None
             if answer.status != 200 or not isinstance(result, dict):
-                if isinstance(value, dict) and _code(value) in _MODERN_ERRORS and self.entry.era != "legacy":
+                if isinstance(value, dict) and code_of(value) in _MODERN_ERRORS and self.entry.era != "legacy":
                     self.era = "modern"
                 raise UpstreamFailed("The upstream refused to open a session.", reason="upstream_initialize")
             version = result.get("protocolVersion")
@@ -215,7 +241,7 @@ class UpstreamState:
         if session.identifier is None or answer.status not in (400, 404):
             return False
         if answer.status == 400:
-            _, text = await _error_of(answer)
+            _, text = await error_of(answer)
             if not isinstance(text, str) or not any(word in text.lower() for word in ("session", "initialized")):
                 return False
         answer.close()
@@ -229,7 +255,7 @@ class UpstreamState:
         """End the sessions that nobody used for `idle_s` seconds."""
         before = self._clock() - idle_s
         for key_id, session in list(self.sessions.items()):
-            if session.last_used <= before:
+            if session.last_used <= before and key_id not in self._users:
                 self.sessions.pop(key_id, None)
                 await self._end(session)
 
@@ -249,39 +275,3 @@ class UpstreamState:
                 await answer.drain(0.5)
         except Exception as error:  # the session is over for us either way
             logger.debug("a session could not be ended: %s", error)
-
-
-def _code(value: dict[str, Any]) -> int | None:
-    error = value.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) else None
-
-
-async def _error_of(answer: UpstreamAnswer) -> tuple[int | None, Any]:
-    """Return (error code, error text) of an answer, or (None, result) of a good one; the body stays readable."""
-    value = await read_response(answer)
-    if not isinstance(value, dict):
-        return None, None
-    error = value.get("error")
-    if isinstance(error, dict):
-        return _code(value), error.get("message")
-    return None, value.get("result")
-
-
-async def read_response(answer: UpstreamAnswer) -> Any:
-    """Return the decoded JSON-RPC response of a small answer, JSON or event stream; None when there is none."""
-    if "text/event-stream" not in answer.headers.get("Content-Type", ""):
-        try:
-            return read_json(await answer.read(CONTROL_ANSWER_BYTES))
-        except (ValueError, RecursionError):
-            return None
-    reader = EventReader(CONTROL_ANSWER_BYTES)
-    async for chunk in answer.chunks():
-        try:
-            for event in reader.feed(chunk):
-                value = read_json(event.data) if event.data else None
-                if isinstance(value, dict) and ("result" in value or "error" in value):
-                    return value
-        except (EventTooLarge, ValueError, RecursionError):
-            return None
-    return None

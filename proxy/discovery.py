@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from proxy import filtering
-from proxy.bare import GATEWAY_ITSELF, read_response
+from proxy.bare import GATEWAY_ITSELF
+from proxy.control_answer import read_response
 from proxy.errors import UpstreamFailed
 from proxy.jsonrpc import Message
 
@@ -76,8 +77,13 @@ class Discovery:
         if flight is None:
             flight = asyncio.ensure_future(self._look(upstream, kind))
             self._flights[key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+            flight.add_done_callback(lambda done: self._landed(key, done))
         await asyncio.shield(flight)
+
+    def _landed(self, key: tuple[int, str], flight: asyncio.Future[None]) -> None:
+        self._flights.pop(key, None)
+        if not flight.cancelled():
+            flight.exception()  # seen here, so that a failure with nobody waiting is no warning
 
     async def _look(self, upstream: UpstreamEntry, kind: str) -> None:
         try:

@@ -136,6 +136,11 @@ class Exchange:
         if self._connection is None:
             self._watch = asyncio.create_task(self._wait_for_disconnect())
 
+    def release_client(self) -> None:
+        """Work on though the client leaves: a notification (a cancellation, say) has arrived and counts."""
+        if self._connection is not None:
+            self._connection.on_disconnect = None
+
     async def _wait_for_disconnect(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass

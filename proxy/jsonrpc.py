@@ -80,6 +80,31 @@ def read_json(body: bytes) -> Any:
     return from_json(body, catch_duplicate_keys=True, allow_inf_nan=False, cache_mode="none")
 
 
+def read_answer(body: bytes) -> Any:
+    """Return the value of an upstream's JSON text: as strict, except that half a surrogate pair may stand escaped.
+
+    JavaScript servers write those for text cut in the middle of a character; the bytes pass on as they are.
+    Raises ValueError for everything else that is malformed or ambiguous.
+    """
+    try:
+        return read_json(body)
+    except ValueError as error:
+        if "hex escape" not in str(error) or b"\\u" not in body:
+            raise
+    return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise ValueError("duplicate key")
+    return mapping
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _refuse_variants(mapping: dict[str, Any], exact: frozenset[str], where: str) -> None:
     if mapping.keys() <= exact:
         return

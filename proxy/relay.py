@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError, UpstreamFailed
 from proxy.exchange import Exchange
-from proxy.jsonrpc import error_body, read_json
+from proxy.jsonrpc import error_body, read_answer
 from proxy.response import ResponseDesk, outcome_of, same_id
 from proxy.sse import Event
 from proxy.stream_relay import DRAIN_S, StreamRelay
@@ -128,7 +128,7 @@ class Relay:
                 raise self._status_error()
             raise UpstreamFailed("The upstream's answer is neither JSON nor an event stream.", reason="answer_type")
         try:
-            return read_json(body)
+            return read_answer(body)
         except (ValueError, RecursionError):
             if failed:
                 raise self._status_error() from None

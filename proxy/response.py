@@ -8,7 +8,7 @@ from typing import Any
 from proxy import filtering
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Exchange
-from proxy.jsonrpc import read_json
+from proxy.jsonrpc import read_answer
 from proxy.policy import View
 from proxy.sessions import MAX_UPSTREAM_ID, Session
 from proxy.upstream import UpstreamAnswer
@@ -19,7 +19,7 @@ _VISIBLE = re.compile(r"[\x21-\x7e]+")
 def read_message(data: bytes) -> dict[str, Any]:
     """Return the JSON-RPC message in an event's data. Raises UpstreamFailed when it is none."""
     try:
-        value = read_json(data)
+        value = read_answer(data)
     except (ValueError, RecursionError):
         raise UpstreamFailed("An event of the upstream's is not valid JSON.", reason="answer_invalid") from None
     if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":

@@ -204,7 +204,8 @@ class Runtime:
             self.recorder.tidy()
             self._tasks = [task for task in self._tasks if not task.done()]
             for state in list(self._states.values()):
-                await _quietly(state.expire(settings.BARE_SESSION_IDLE_S))
+                # Ending a session may take as long as its upstream likes; the tick goes on.
+                self._tasks.append(asyncio.create_task(_quietly(state.expire(settings.BARE_SESSION_IDLE_S))))
 
 
 def _stream_counts(directory: Path | None) -> StreamCounts:
