@@ -82,6 +82,17 @@ class Gateways:
             databases.drop(url)
 
 
+_OF_THE_DATABASE = frozenset({"db", "transactional_db", "database_server", "gateway", "make_gateway"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a database or a gateway."""
+    for item in items:
+        needs = _OF_THE_DATABASE & set(getattr(item, "fixturenames", ()))
+        if needs or item.get_closest_marker("django_db"):
+            item.add_marker(pytest.mark.integration)
+
+
 def pytest_report_header() -> str:
     """Name the database that the run uses."""
     return f"database: {'embedded PostgreSQL' if 'DATABASE_URL' not in os.environ else 'DATABASE_URL'}"

@@ -1,0 +1,115 @@
+# `make` alone lists the targets. Python 3.11 or later is all that most of them need.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest
+PACKAGES := gateway_project namespaces keys analytics proxy
+IMAGE ?= mcp-gateway
+# Prints one line a package while pip works, and its errors.
+SHOW := sed -un -e 's/^Collecting \([^ ]*\).*/    \1/p' -e 's/^Installing collected.*/    unpacking …/p' -e '/^ERROR/p'
+UV_COMPILE := $(VENV)/bin/uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
+
+.PHONY: help setup deps dev build run run-reload test test-unit test-integration test-all test-cover lint format \
+	typecheck bench bench-quick conformance faults audit lock docker-build docker-up docker-down docker-logs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
+
+$(VENV)/.deps: requirements.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older. Name another: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Making the virtual environment and installing what the gateway needs (once, about a minute):"
+	@"$(PYTHON)" -m venv $(VENV) || { echo "venv is missing (Debian: apt-get install python3-venv)"; exit 1; }
+	@$(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt | $(SHOW)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.deps requirements-dev.txt
+	@echo "Installing what tests and linters need (once):"
+	@$(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements-dev.txt | $(SHOW)
+	@touch $@
+
+deps: $(VENV)/.deps ## install what the gateway needs into .venv
+
+dev: $(VENV)/.dev ## install what tests, linters and benchmarks need as well
+
+setup: dev ## deps, dev, and a .env file to edit
+	@test -e .env || { cp .env.example .env; echo "Made .env from .env.example; every line in it is a default."; }
+
+build: deps ## compile the sources and check the settings
+	$(PY) -m compileall -q $(PACKAGES)
+	$(PY) manage.py check
+
+run: deps ## start the gateway with the demo; Ctrl-C stops it
+	@exec $(PY) manage.py serve --demo
+
+run-reload: deps ## Django's development server, restarted when a file changes (no journal shipping)
+	$(PY) manage.py migrate --verbosity 0
+	GATEWAY_DEBUG=1 exec $(PY) manage.py runserver
+
+test: dev ## every test that takes less than half a minute, on embedded PostgreSQL (or DATABASE_URL)
+	$(PYTEST) -m "not slow"
+
+test-unit: dev ## only the tests that need neither a database nor a gateway
+	$(PYTEST) -m "not integration and not slow and not conformance and not browser"
+
+test-integration: dev ## only the tests that need a database or a gateway
+	$(PYTEST) -m "integration and not slow"
+
+test-all: dev ## really every test
+	$(PYTEST)
+
+test-cover: dev ## the tests with a coverage report in htmlcov/
+	$(PYTEST) -m "not slow" $(addprefix --cov=,$(PACKAGES)) --cov-report=term --cov-report=html
+
+lint: dev ## ruff, mypy, djlint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/djlint --lint --quiet templates
+
+format: dev ## let ruff put the sources in order
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+typecheck: dev ## mypy alone
+	$(VENV)/bin/mypy
+
+bench: dev ## what a call costs and adds; writes benchmarks/results/ (needs wrk)
+	$(PY) -m benchmarks.run
+
+bench-quick: dev ## the same, shorter, writing nothing
+	$(PY) -m benchmarks.run --quick
+
+conformance: dev ## the protocol's own suite, directly and through the gateway (needs npm)
+	$(PY) -m tests.conformance.run
+
+faults: dev ## kill, stop and starve every part under load, and count the rows
+	$(PYTEST) tests/faults
+
+audit: dev ## known vulnerabilities in the pinned packages
+	$(VENV)/bin/pip-audit -r requirements.txt
+
+lock: dev ## compile requirements*.txt from requirements*.in
+	$(UV_COMPILE) requirements.in -o requirements.txt
+	$(UV_COMPILE) requirements-dev.in -o requirements-dev.txt
+
+docker-build: ## build the image
+	docker build --tag $(IMAGE) .
+
+docker-up: ## gateway and PostgreSQL in containers (copy .env.example to .env first)
+	docker compose up --build --detach
+	@echo "Make the first admin: docker compose exec gateway python manage.py create_admin"
+
+docker-down: ## stop the containers; the volumes stay
+	docker compose down
+
+docker-logs: ## follow the containers' logs
+	docker compose logs --follow
+
+clean: ## remove .venv, caches and reports; .data stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage test-artifacts
+	find . -name __pycache__ -type d -not -path './tests/conformance/node_modules/*' -prune -exec rm -rf {} +
