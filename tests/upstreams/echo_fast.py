@@ -1,6 +1,6 @@
 """A very light MCP upstream of the legacy era, for benches and fault tests: raw ASGI, no SDK.
 
-Run: `python -m tests.upstreams.echo_fast --port 0 [--sessions] [--delay-ms N]`.
+Run: `python -m tests.upstreams.echo_fast --port 0 [--sessions] [--delay-ms N] [--standing]`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ TOOLS = [
     {"name": "add", "description": "Adds a and b", "inputSchema": ANY_OBJECT},
     {"name": "stream", "description": "`count` events, one each `interval_ms`", "inputSchema": ANY_OBJECT},
     {"name": "hang", "description": "Never answers", "inputSchema": ANY_OBJECT},
+    {"name": "sleep", "description": "Answers its arguments after `ms`", "inputSchema": ANY_OBJECT},
 ]
 
 
@@ -37,10 +38,16 @@ def tool_text(name: str, arguments: dict[str, Any]) -> str:
 
 
 class EchoFast:
-    """The ASGI application; counts of calls are read at GET /_count."""
+    """The ASGI application. GET /_count tells how many calls there were, GET /_left who left when.
 
-    def __init__(self, *, delay_s: float = 0.0, sessions: bool = False) -> None:
+    `/_left` maps the `nonce` argument of each abandoned call to the moment at which the upstream saw its caller
+    leave, in seconds of the host's monotonic clock.
+    """
+
+    def __init__(self, *, delay_s: float = 0.0, sessions: bool = False, standing: bool = False) -> None:
         self.delay_s = delay_s
+        self.standing = standing
+        self.left: dict[str, float] = {}
         self.sessions: set[str] | None = set() if sessions else None
         self.count = {"calls": 0, "answered": 0, "open": 0, "left": 0}
 
@@ -48,13 +55,16 @@ class EchoFast:
         """Serve one request; lifespan is not offered."""
         if scope["type"] != "http":
             return
-        if scope["path"] == "/_count":
-            await _reply(send, 200, self.count)
+        if scope["path"] in ("/_count", "/_left"):
+            await _reply(send, 200, self.count if scope["path"] == "/_count" else self.left)
             return
         body = (message := await receive()).get("body", b"")
         while message.get("more_body", False):
             message = await receive()
             body += message.get("body", b"")
+        if scope["method"] == "GET" and self.standing:
+            await self._watched(_standing(send), receive, "")
+            return
         if scope["method"] != "POST":
             await self._other_verb(scope, send)
             return
@@ -111,10 +121,11 @@ class EchoFast:
         self.count["calls"] += 1
         name, arguments = params.get("name"), params.get("arguments") or {}
         if name in ("hang", "stream"):
-            await self._watched(self._hang() if name == "hang" else _stream(request_id, arguments, send), receive)
+            work = self._hang() if name == "hang" else _stream(request_id, arguments, send)
+            await self._watched(work, receive, str(arguments.get("nonce", "")))
             return
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
+        if delay_s := float(arguments.get("ms", 0)) / 1000 if name == "sleep" else self.delay_s:
+            await asyncio.sleep(delay_s)
         result = {"content": [{"type": "text", "text": tool_text(str(name), arguments)}]}
         await _reply(send, 200, {"jsonrpc": "2.0", "id": request_id, "result": result})
         self.count["answered"] += 1
@@ -122,13 +133,15 @@ class EchoFast:
     async def _hang(self) -> None:
         await asyncio.Event().wait()
 
-    async def _watched(self, work: Any, receive: Receive) -> None:
-        """Run a long call until it ends or its caller leaves, which is counted as `left`."""
+    async def _watched(self, work: Any, receive: Receive, nonce: str) -> None:
+        """Run a long call until it ends or its caller leaves, which is counted as `left` and noted by its nonce."""
         self.count["open"] += 1
         working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(receive())
         try:
             await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
             self.count["answered" if working.done() else "left"] += 1
+            if nonce and not working.done():
+                self.left[nonce] = time.monotonic()
         finally:
             self.count["open"] -= 1
             working.cancel()
@@ -149,6 +162,15 @@ async def _stream(request_id: Any, arguments: dict[str, Any], send: Send) -> Non
         await asyncio.sleep(max(0.0, due - clock()))
     result = {"content": [{"type": "text", "text": json.dumps({"events": count})}]}
     await send({"type": "http.response.body", "body": _event({"jsonrpc": "2.0", "id": request_id, "result": result})})
+
+
+async def _standing(send: Send) -> None:
+    """A GET stream: a notification each 200 ms, without end."""
+    await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
+    notice = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "still here"}}
+    while True:
+        await send({"type": "http.response.body", "body": _event(notice), "more_body": True})
+        await asyncio.sleep(0.2)
 
 
 def _event(document: dict[str, Any]) -> bytes:
@@ -172,8 +194,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay-ms", type=float, default=0.0, help="wait before each answer to a tools/call")
     parser.add_argument("--sessions", action="store_true", help="keep sessions; answer 404 to unknown ones")
+    parser.add_argument("--standing", action="store_true", help="offer a standing stream at GET")
     options = parser.parse_args()
-    app = EchoFast(delay_s=options.delay_ms / 1000, sessions=options.sessions)
+    app = EchoFast(delay_s=options.delay_ms / 1000, sessions=options.sessions, standing=options.standing)
     serve_asgi(app, options.port, "/mcp", http="httptools", loop="uvloop", lifespan="off")
 
 
