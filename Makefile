@@ -88,7 +88,7 @@ conformance: dev ## the protocol's own suite, directly and through the gateway (
 	$(PY) -m tests.conformance.run
 
 faults: dev ## kill, stop and starve every part under load, and count the rows
-	$(PYTEST) tests/faults
+	$(PYTEST) tests/reliability
 
 audit: dev ## known vulnerabilities in the pinned packages
 	$(VENV)/bin/pip-audit -r requirements.txt
