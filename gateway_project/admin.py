@@ -46,9 +46,14 @@ class GatewayAdminSite(AdminSite):
         return audit_trail(self, request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Sign in, unless this address or this name has tried too often."""
+        """Sign in, unless this address or this name has failed too often."""
         refusal = admin_login.refusal(self, request)
-        return refusal if refusal is not None else super().login(request, extra_context)
+        if refusal is not None:
+            return refusal
+        response = super().login(request, extra_context)
+        if request.method == "POST" and not request.user.is_authenticated:
+            admin_login.count_failure(request)
+        return response
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Return the navigation by what people do rather than by package."""

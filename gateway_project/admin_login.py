@@ -1,10 +1,11 @@
-"""How often somebody may try to sign in: per address, and per user name."""
+"""How often somebody may fail to sign in: per address, and per user name."""
 
 from __future__ import annotations
 
 import time
 import unicodedata
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
@@ -32,19 +33,29 @@ LIMITS: tuple[tuple[str, Callable[[str, HttpRequest], str], str], ...] = (
 
 
 def refusal(site: AdminSite, request: HttpRequest) -> HttpResponse | None:
-    """Count an attempt to sign in; return the answer when there were too many, else None.
-
-    Every attempt counts, a good one too: what is looked at afterwards could be raced.
-    """
+    """Return the answer for who has failed to sign in too often, else None."""
     if request.method != "POST":
         return None
     wait_s = 0
-    for group, key, rate in LIMITS:
-        usage = get_usage(request, group=group, key=key, rate=rate, method="POST", increment=True)
-        if usage is not None and usage["should_limit"]:
+    for usage in _usages(request, increment=False):
+        if usage["count"] >= usage["limit"]:
             wait_s = max(wait_s, usage["time_left"], 1)
-    if not wait_s:
-        return None
+    return _too_many(site, request, wait_s) if wait_s else None
+
+
+def count_failure(request: HttpRequest) -> None:
+    """Count an attempt that failed. Requests that run side by side may go over the limit by their number."""
+    _usages(request, increment=True)
+
+
+def _usages(request: HttpRequest, *, increment: bool) -> list[dict[str, Any]]:
+    return [
+        get_usage(request, group=group, key=key, rate=rate, method="POST", increment=increment)
+        for group, key, rate in LIMITS
+    ]
+
+
+def _too_many(site: AdminSite, request: HttpRequest, wait_s: int) -> HttpResponse:
     context = {
         **site.each_context(request),
         "title": "Too many attempts",
