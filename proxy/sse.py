@@ -48,10 +48,11 @@ class Event:
 class EventReader:
     """Cuts a byte stream into events; lines may end in CR, LF or CRLF."""
 
-    __slots__ = ("_buffer", "_cap", "_first", "_skip_lf")
+    __slots__ = ("_cap", "_first", "_pending", "_skip_lf")
 
     def __init__(self, cap: int) -> None:
-        self._buffer = b""
+        # What came of an event that is not complete; it never begins with a line end, nor holds a blank line.
+        self._pending = bytearray()
         self._cap = cap
         self._first = True
         self._skip_lf = False
@@ -63,16 +64,31 @@ class EventReader:
             self._skip_lf = False
             if chunk[:1] == b"\n":
                 chunk = chunk[1:]
-        buffer = self._buffer + chunk if self._buffer else chunk
         if self._first:
-            if len(buffer) < 3 and b"\xef\xbb\xbf".startswith(buffer):
-                self._buffer = buffer
+            chunk = bytes(self._pending) + chunk
+            self._pending.clear()
+            if len(chunk) < 3 and b"\xef\xbb\xbf".startswith(chunk):
+                self._pending += chunk
                 return []
             self._first = False
-            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
-        if b"\r" in buffer:
-            self._skip_lf = buffer.endswith(b"\r")
-            buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
+        if b"\r" in chunk:
+            self._skip_lf = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if self._pending:
+            # Only the new bytes are looked at: an event that comes byte by byte must not be read anew for each.
+            known = len(self._pending)
+            self._pending += chunk
+            if self._pending.find(b"\n\n", known - 1) < 0:
+                if len(self._pending) > self._cap:
+                    raise EventTooLarge
+                return []
+            chunk = bytes(self._pending)
+            self._pending.clear()
+        return self._cut(chunk)
+
+    def _cut(self, buffer: bytes) -> list[Event]:
+        """Return the complete events in `buffer` and keep what is left of it."""
         events: list[Event] = []
         start = 0
         while True:
@@ -89,9 +105,10 @@ class EventReader:
             if event is not None:
                 events.append(event)
             start = end + 2
-        self._buffer = buffer[start:]
-        if len(self._buffer) > self._cap:
-            raise EventTooLarge
+        if start < len(buffer):
+            self._pending += buffer[start:] if start else buffer
+            if len(self._pending) > self._cap:
+                raise EventTooLarge
         return events
 
 
