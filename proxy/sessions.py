@@ -31,7 +31,7 @@ _CACHE_ENTRIES = 8192
 class Session:
     """A legacy session: its upstream id and what it is bound to.
 
-    `digest` stands for the session in logs; `event_key` signs event ids.
+    `digest` stands for the session in logs; the first of `event_keys` signs event ids, all of them verify.
     """
 
     upstream_session: str
@@ -41,7 +41,7 @@ class Session:
     protocol_version: str
     client_name: str
     digest: str
-    event_key: bytes
+    event_keys: tuple[bytes, ...]
 
 
 def _derive(secret: str, purpose: bytes) -> bytes:
@@ -65,7 +65,7 @@ class SessionSeal:
     ) -> Session:
         """Return the session value for an upstream's id; also for stateless upstreams, whose id is empty."""
         bound = f"{key_id}{_SEPARATOR}{namespace_id}{_SEPARATOR}{upstream_id}{_SEPARATOR}{upstream_session}"
-        event_key = hmac.digest(self._event_keys[0], bound.encode(), "sha256")
+        event_keys = tuple(hmac.digest(key, bound.encode(), "sha256") for key in self._event_keys)
         digest = hashlib.sha256(b"session" + bound.encode()).hexdigest()[:16]
         return Session(
             upstream_session,
@@ -75,7 +75,7 @@ class SessionSeal:
             _clean(version, 32),
             _clean(client, 64),
             digest,
-            event_key,
+            event_keys,
         )
 
     def seal(self, session: Session) -> str:
@@ -130,17 +130,19 @@ class SessionSeal:
 
 def sign_event_id(session: Session, identifier: str) -> str:
     """Return an event id that only this session can resume from: `<id>.<12 characters of HMAC>`."""
-    return f"{identifier}.{_signature(session, identifier)}"
+    return f"{identifier}.{_signature(session.event_keys[0], identifier)}"
 
 
 def verify_event_id(session: Session, signed: str) -> str | None:
     """Return the upstream's event id inside a client's Last-Event-ID, or None when it is not this session's."""
     identifier, dot, signature = signed.rpartition(".")
-    if not dot or not hmac.compare_digest(signature.encode(), _signature(session, identifier).encode()):
-        return None
-    return identifier
+    given = signature.encode("utf-8", "surrogatepass")
+    for key in session.event_keys if dot else ():
+        if hmac.compare_digest(given, _signature(key, identifier).encode()):
+            return identifier
+    return None
 
 
-def _signature(session: Session, identifier: str) -> str:
-    mac = hmac.digest(session.event_key, identifier.encode("utf-8", "surrogatepass"), "sha256")[:9]
+def _signature(key: bytes, identifier: str) -> str:
+    mac = hmac.digest(key, identifier.encode("utf-8", "surrogatepass"), "sha256")[:9]
     return base64.urlsafe_b64encode(mac).decode()
