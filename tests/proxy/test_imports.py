@@ -1,0 +1,62 @@
+"""Imports go one way, and what runs on every request knows nothing of the database."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# From the ground up: each may import what stands before it.
+APPS = ["namespaces", "keys", "analytics", "proxy", "gateway_project"]
+# Modules that must load without Django's settings and without its ORM.
+PURE = (
+    "errors jsonrpc head era policy sse sessions filtering ratelimit exchange response relay stream_relay upstream"
+    " bare discovery"
+)
+
+
+def imported(path: Path) -> set[str]:
+    """Return the first parts of the modules that a file imports anywhere, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_imports_go_one_way(app: str) -> None:
+    forbidden = {*APPS[APPS.index(app) + 1 :], "tests"}
+    offenders = {
+        str(path.relative_to(ROOT)): found
+        for path in (ROOT / app).rglob("*.py")
+        if (found := imported(path) & forbidden)
+    }
+    assert not offenders
+
+
+def test_only_the_snapshot_imports_models() -> None:
+    users = set()
+    for path in (ROOT / "proxy").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").endswith(("models", "django.db.models")):
+                users.add(path.name)
+    assert users == {"snapshot.py"}
+
+
+@pytest.mark.parametrize("module", PURE.split())
+def test_the_hot_path_loads_without_django(module: str) -> None:
+    program = f"import sys, proxy.{module}\nassert 'django.db.models' not in sys.modules"
+    env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
