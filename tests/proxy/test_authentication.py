@@ -1,16 +1,13 @@
-"""Who may call (cases A1 to A14): one credential, looked up whole, before anything else is looked at."""
+"""Who may call (cases A1 to A13): one credential, looked up whole, before anything else is looked at."""
 
 from __future__ import annotations
 
 import base64
 import json
-import statistics
-import time
 from typing import Any
 
 import pytest
 
-from keys import secrets
 from tests.proxy.plane import KEYS, Caller, expect_refused, message, tool_call
 
 GOOD = KEYS["alice"]
@@ -174,18 +171,3 @@ def test_a12_a_bad_key_comes_first(caller: Caller, namespace: str, content: byte
     answer = caller.post(namespace, content, {"X-API-Key": "wrong"}, key=None)
     expect_refused(answer, [401], [-32600])
     assert answer.reason == "credential_unknown" and answer.json["id"] is None
-
-
-def test_a14_junk_and_near_misses_take_the_same_time(caller: Caller) -> None:
-    """A coarse form: the medians of many tries lie within a fraction of what one look-up through a socket takes."""
-    near = GOOD[:-12] + secrets.generate()[-12:]
-    tokens = {"junk": "x" * len(GOOD), "near": near, "revoked": KEYS["revoked"]}
-    times: dict[str, list[float]] = {name: [] for name in tokens}
-    for _ in range(150):
-        for name, token in tokens.items():
-            begun = time.perf_counter()
-            caller.send("/mcp/echo", b"{}", {"X-API-Key": token}, key=None)
-            times[name].append(time.perf_counter() - begun)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    spread = statistics.quantiles(times["junk"], n=4)
-    assert abs(medians["near"] - medians["junk"]) < max(0.0005, spread[2] - spread[0]), medians
