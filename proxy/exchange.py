@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from analytics.record import RequestRecord
-from proxy.deadline import DeadlineTimer
+from proxy.deadline import UpstreamDeadline
 from proxy.errors import GatewayError, Invalid
 from proxy.event_stream import STREAM_HEADERS, EventStream
 from proxy.head import Head
@@ -63,7 +63,7 @@ class Exchange:
     limit_headers: Headers = ()
     response_started = False
     cause: Exception | None = None
-    deadline: DeadlineTimer | None = None
+    deadline: UpstreamDeadline | None = None
     stream: EventStream | None = None
     granted: Mapping[str, object] = MappingProxyType({})  # what a listen stream's upstream has acknowledged
     _recorded = False
@@ -85,7 +85,7 @@ class Exchange:
             request_id=head.request_id() or identifier,
             client_address=client[0] if client else None,
         )
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(runtime.loop)
         extensions = scope.get("extensions")
         self._connection = extensions.get("gateway.connection") if extensions else None
         if self._connection is not None:
@@ -165,7 +165,7 @@ class Exchange:
 
     def arm(self, deadlines: Deadlines) -> None:
         """Start the deadlines of the upstream's work."""
-        self.deadline = DeadlineTimer(self, deadlines)
+        self.deadline = UpstreamDeadline(self, deadlines)
 
     def answered(self) -> None:
         """The upstream's answer began."""
@@ -224,31 +224,31 @@ class Exchange:
 
     # -- the answer --
 
-    def _head(self, status: int, headers: Headers) -> MutableMapping[str, Any]:
+    def _head(self, *headers: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """Return the headers of an answer that begins now."""
         self.response_started = True
         elapsed = (self.runtime.clock() - self._started) * 1000
-        return {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                *headers,
-                (b"x-request-id", (self.record.request_id or "").encode()),
-                (b"x-response-time-ms", b"%.2f" % elapsed),
-                *self.limit_headers,
-                *self.cors,
-            ],
-        }
+        return [
+            *headers,
+            (b"x-request-id", (self.record.request_id or "").encode()),
+            (b"x-response-time-ms", b"%.2f" % elapsed),
+            *self.limit_headers,
+            *self.cors,
+        ]
 
     async def reply(self, status: int, body: bytes, headers: Headers = ()) -> None:
         """Send a whole answer; `conclude` was called before."""
         length = (b"content-length", b"%d" % len(body))
-        kind = (JSON_TYPE, length) if body else (length,)
-        await self.send(self._head(status, (*kind, *headers)))
+        head = self._head(JSON_TYPE, length, *headers) if body else self._head(length, *headers)
+        if self._connection is not None and self._connection.respond(status, head, body):
+            return
+        await self.send({"type": "http.response.start", "status": status, "headers": head})
         await self.send({"type": "http.response.body", "body": body})
 
     async def begin_stream(self, headers: Headers = ()) -> EventStream:
         """Send the head of an event stream at once and return the stream."""
-        await self.send(self._head(200, (*STREAM_HEADERS, *headers)))
+        head = self._head(*STREAM_HEADERS, *headers)
+        await self.send({"type": "http.response.start", "status": 200, "headers": head})
         # The head leaves only with the first bytes of the body: a stream that is silent at first must be open too.
         await self.send({"type": "http.response.body", "body": b"", "more_body": True})
         self.stream = EventStream(self)

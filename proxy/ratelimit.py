@@ -57,9 +57,13 @@ class Verdict:
 
 
 class RateLimiter:
-    """The table of limits: shared through `path`, or private to this process when `path` is None."""
+    """The table of limits: shared through `path`, or private to this process when `path` is None.
 
-    def __init__(self, path: Path | None) -> None:
+    `alone`: no other process uses the file, so no lock is taken.
+    """
+
+    def __init__(self, path: Path | None, *, alone: bool = False) -> None:
+        self._locks = path is not None and not alone
         self._fd = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._table: mmap.mmap
         self._slots = 0
@@ -92,7 +96,7 @@ class RateLimiter:
         interval = 60.0 / rpm
         tolerance = limit.burst * interval
         offset = limit.slot * _SLOT.size
-        if self._fd >= 0:
+        if self._locks:
             fcntl.lockf(self._fd, fcntl.LOCK_EX, _SLOT.size, offset)
         try:
             if now is None:
@@ -107,7 +111,7 @@ class RateLimiter:
                 return Verdict(False, rpm, 0, arrival - now, ahead - tolerance)
             _SLOT.pack_into(self._table, offset, due)
         finally:
-            if self._fd >= 0:
+            if self._locks:
                 fcntl.lockf(self._fd, fcntl.LOCK_UN, _SLOT.size, offset)
         return Verdict(True, rpm, int((tolerance - ahead) / interval + 1e-6), ahead, 0.0)
 

@@ -23,6 +23,7 @@ from analytics.recorder import Recorder
 from namespaces import catalogue
 from proxy.access_log import AccessLog
 from proxy.bare import UpstreamState
+from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
 from proxy.origin import OriginPolicy
 from proxy.ratelimit import RateLimiter
@@ -84,7 +85,8 @@ class Runtime:
     def _build(self) -> None:
         loop = asyncio.get_running_loop()
         # Not loop.time(): uvloop keeps it to the millisecond, once an iteration.
-        self.clock, self.call_later = time.monotonic, loop.call_later
+        self.loop, self.clock, self.call_later = loop, time.monotonic, loop.call_later
+        self.sweep = DeadlineSweep(self.clock, self.call_later)
         self.keep_alive_s = settings.KEEP_ALIVE_COMMENT_S
         self._stale_limit_s = settings.STALE_LIMIT_S
         self.peppers = tuple(settings.KEY_PEPPERS)
@@ -96,7 +98,7 @@ class Runtime:
         # `serve` names the file that its workers share; a process without it counts for itself.
         shared = os.environ.get("GATEWAY_RATELIMIT_FILE")
         table = Path(shared) if shared else None
-        self.limiter = RateLimiter(table)
+        self.limiter = RateLimiter(table, alone=os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1")
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway_project.server.head_check import Refused, check_head
+from gateway_project.server.whole_answer import write_whole
 
 _BAD_REQUEST = b"400 Bad Request"
 _TIMEOUT = b"408 Request Timeout"
@@ -183,6 +184,12 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if not self.cycle.response_complete:
             self.cycle.more_body = False
             self.cycle.message_event.set()
+
+    # What the application may use
+
+    def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Answer the current request at once and as a whole; False: send it by ASGI messages instead."""
+        return write_whole(self.cycle, status, headers, body)
 
     # What the worker asks
 
