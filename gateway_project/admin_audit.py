@@ -14,11 +14,20 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 
 from gateway_project import audit
+from gateway_project.audit_entries import Entry
 
 PAGE = 50
+MAX_PAGE = 200  # beyond it, filters find more
 OUTSIDE = "outside"
 # Rows that have no page of their own lead to the object that they belong to.
 PARENT = {"keysecret": "apikey", "grant": "apikey", "upstreamcredential": "upstream", "mount": "namespace"}
+# Accounts are tracked through proxies of Django's own models, which hold the rights and the pages.
+RIGHTS = {
+    "account": "auth.view_user",
+    "membership": "auth.view_user",
+    "personalright": "auth.view_user",
+    "groupright": "auth.view_group",
+}
 
 
 class AuditForm(forms.Form):
@@ -32,7 +41,7 @@ class AuditForm(forms.Form):
     who = forms.ChoiceField(required=False)
     object = forms.RegexField(r"^[0-9]{1,18}$", required=False, widget=forms.HiddenInput)
     since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateTimeField(required=False, widget=forms.HiddenInput)
+    page = forms.IntegerField(required=False, min_value=1, max_value=MAX_PAGE, widget=forms.HiddenInput)
 
     def __init__(self, data: object, kinds: dict[str, str]) -> None:
         super().__init__(data)  # type: ignore[arg-type]
@@ -54,7 +63,6 @@ class AuditForm(forms.Form):
             user_id=who if who and who != OUTSIDE else None,
             label=data["action"] or None,
             since=datetime.combine(data["since"], time(), UTC) if data["since"] else None,
-            before=data["until"],
             outside=who == OUTSIDE,
         )
 
@@ -63,8 +71,9 @@ def visible_kinds(user: AbstractBaseUser) -> dict[str, str]:
     """Return the audited kinds whose objects `user` may view: model name -> name for people."""
     kinds = {}
     for name, model in audit.tracked().items():
-        parent = audit.tracked().get(PARENT.get(name, name), model)
-        if user.has_perm(f"{parent._meta.app_label}.view_{parent._meta.model_name}"):  # type: ignore[attr-defined]
+        parent = audit.tracked()[PARENT.get(name, name)]
+        right = RIGHTS.get(name, f"{parent._meta.app_label}.view_{parent._meta.model_name}")
+        if user.has_perm(right):  # type: ignore[attr-defined]
             kinds[name] = str(model._meta.verbose_name)
     return kinds
 
@@ -74,24 +83,25 @@ def audit_trail(site: AdminSite, request: HttpRequest) -> HttpResponse:
     kinds = visible_kinds(request.user)  # type: ignore[arg-type]
     form = AuditForm(request.GET, kinds)
     valid = form.is_valid()
-    found = audit.entries(form.filters(), kinds, PAGE + 1) if valid else []
-    older = None
-    if len(found) > PAGE:
-        older = urlencode({**request.GET.dict(), "until": found[PAGE - 1].at.isoformat()})
+    page = (form.cleaned_data["page"] or 1) if valid else 1
+    found = audit.entries(form.filters(), kinds, PAGE + 1, PAGE * (page - 1)) if valid else []
+    is_more = len(found) > PAGE and page < MAX_PAGE
     context = {
         **site.each_context(request),
         "title": "Audit trail",
         "form": form,
         "rows": [(entry, _url(site, entry)) for entry in found[:PAGE]],
-        "older": older,
+        "older": urlencode({**request.GET.dict(), "page": page + 1}) if is_more else None,
         "is_filtered": any(value for value in request.GET.values()),
     }
     return TemplateResponse(request, "admin/audit_trail.html", context, status=200 if valid else 400)
 
 
-def _url(site: AdminSite, entry: audit.Entry) -> str:
+def _url(site: AdminSite, entry: Entry) -> str:
     """Return the address of the changed object's page, or nothing for what has none."""
     model = audit.tracked()[entry.kind]
+    if entry.kind == "account" and entry.action != "deleted":
+        return reverse("admin:auth_user_change", args=[entry.object_id])
     if entry.action == "deleted" or model not in site._registry:
         return ""
     try:
