@@ -41,6 +41,8 @@ class Command(BaseCommand):
             raise CommandError("--prune needs --config.")
         if not settings.AUTH_ENABLED and options["host"] not in settings.LOOPBACK_HOSTS:
             raise CommandError("GATEWAY_AUTH_ENABLED=false is accepted on a loopback address only; change --host.")
+        if not settings.AUTH_ENABLED and options["host"] not in settings.LOOPBACK_HOSTS:
+            raise CommandError("GATEWAY_AUTH_ENABLED=false goes with a loopback --host only, such as 127.0.0.1.")
         names = ("host", "port", "workers", "config", "prune", "demo")
         try:
             launch.serve(launch.Options(**{name: options[name] for name in names}), Terminal())
