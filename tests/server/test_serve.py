@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +17,7 @@ import httpx
 import pytest
 
 from gateway_project.server import port_holder
-from tests.gateway import ROOT, Gateway, wait_for
+from tests.gateway import ROOT, Gateway, free_port, wait_for
 
 MakeGateway = Callable[..., Gateway]
 
@@ -253,3 +255,18 @@ def test_a_wrong_setting_is_named() -> None:
     with pytest.raises(AssertionError, match="GATEWAY_WORKERS is 'many'; it must be a number"):
         gateway.start()
     gateway.close()
+
+
+def test_the_images_health_check_tells_a_living_gateway_from_none(gateway: Gateway) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    command = json.loads(dockerfile.partition("HEALTHCHECK")[2].partition("CMD ")[2].partition("\n")[0])
+    command[0] = sys.executable
+    for port, code in ((gateway.port, 0), (free_port(), 1)):
+        done = subprocess.run(command, env=os.environ | {"GATEWAY_PORT": str(port)}, stderr=subprocess.DEVNULL)
+        assert done.returncode == code
+
+
+def test_the_image_takes_every_package_along() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = set(re.findall(r"^COPY (\w+) \./\1$", dockerfile, re.MULTILINE))
+    assert copied == {path.parent.name for path in ROOT.glob("*/apps.py")} | {"proxy", "templates"}
