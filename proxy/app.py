@@ -11,7 +11,7 @@ import re
 import time
 
 from proxy import auth, era, policy
-from proxy.errors import GatewayError, Invalid, NotFound, Unavailable, UpstreamFailed
+from proxy.errors import GatewayError, Invalid, NotFound, Unauthenticated, Unavailable, UpstreamFailed
 from proxy.exchange import ClientGone, Exchange, Receive, Scope, Send, StreamEnded
 from proxy.forward_headers import protocol_headers
 from proxy.jsonrpc import LEGACY_VERSIONS, Message, parse
@@ -92,7 +92,11 @@ class Gateway:
         snapshot = self._snapshot()
         if scope.get("query_string"):
             auth.refuse_query_credentials(scope["query_string"])
-        exchange.key = auth.authenticate(head, snapshot, self.runtime.peppers, time.time())
+        try:
+            exchange.key = auth.authenticate(head, snapshot, self.runtime.peppers, time.time())
+        except Unauthenticated as error:
+            address = exchange.record.client_address
+            raise self.runtime.strangers.judge(error, address, self.runtime.clock()) from None
         self._enter(exchange, snapshot)
         head.refuse_ambiguous()
         exchange.record.protocol_version = head.version

@@ -29,6 +29,7 @@ from proxy.origin import OriginPolicy
 from proxy.ratelimit import RateLimiter
 from proxy.sessions import SessionSeal
 from proxy.snapshot import Snapshot, UpstreamEntry
+from proxy.strangers import Strangers
 from proxy.stream_counts import StreamCounts
 from proxy.streams import Streams
 from proxy.upstream import UpstreamClient
@@ -100,6 +101,7 @@ class Runtime:
         table = Path(shared) if shared else None
         self.limiter = RateLimiter(table, alone=os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1")
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
+        self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE)
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
         )
