@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -48,6 +48,13 @@ def plane(request: pytest.FixtureRequest, plane_upstreams: dict[str, str]) -> It
 def caller(plane: Gateway, plane_upstreams: dict[str, str]) -> Caller:
     """Return a client of the gateway."""
     return Caller(plane, plane_upstreams)
+
+
+@pytest.fixture(scope="module")
+def start_gateway(request: pytest.FixtureRequest) -> Iterator[Callable[..., Gateway]]:
+    """Yield a function that starts further gateways; they are stopped after the module."""
+    with Gateways(request) as start:
+        yield start
 
 
 @pytest.fixture(autouse=True)

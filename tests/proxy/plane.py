@@ -29,8 +29,11 @@ KEYS = {
 PAST = "2020-01-01T00:00:00Z"
 
 
-def configuration(upstreams: dict[str, str]) -> dict[str, Any]:
-    """Return the configuration file's content. `upstreams` maps sdk, echo, kept and hostile to their URLs."""
+def configuration(upstreams: dict[str, str], *, hostile: bool = True) -> dict[str, Any]:
+    """Return the configuration file's content.
+
+    Args: upstreams: URLs of sdk, echo, kept and hostile; hostile: whether the hostile ones are published too.
+    """
     shared = {
         "sdk": {"url": upstreams["sdk"], "credentials": {"Authorization": f"Bearer {UPSTREAM_SECRET}"}},
         "echo": {"url": upstreams["echo"]},
@@ -53,12 +56,22 @@ def configuration(upstreams: dict[str, str]) -> dict[str, Any]:
         "disabled": {"upstream": "echo", "enabled": False},
         "unmounted": {"upstream": ""},
     }
-    hostile = _hostile(upstreams["hostile"])
-    namespaces |= {slug: {"upstream": slug} for slug in hostile}
-    namespaces["guarded"] = {"upstream": "h-tools-poison", "tools": {"mode": "listed", "listed": ["good_*"]}}
-    namespaces["looping"] = {"upstream": "h-tools-cursor-loop", "tools": {"mode": "all", "denied": ["secret"]}}
-    namespaces["growing"] = {"upstream": "h-tools-cursor-grow", "tools": {"mode": "all", "denied": ["secret"]}}
-    return {"upstreams": shared | hostile, "namespaces": namespaces, "keys": _keys()}
+    if hostile:
+        found = _hostile(upstreams["hostile"])
+        shared |= found
+        namespaces |= {slug: {"upstream": slug} for slug in found} | _guarding()
+    return {"upstreams": shared, "namespaces": namespaces, "keys": _keys()}
+
+
+def _guarding() -> dict[str, Any]:
+    """Namespaces with rules over upstreams whose lists are traps."""
+    denied = {"mode": "all", "denied": ["secret"]}
+    return {
+        "guarded": {"upstream": "h-tools-poison", "tools": {"mode": "listed", "listed": ["good_*"]}},
+        "looping": {"upstream": "h-tools-cursor-loop", "tools": denied},
+        "growing": {"upstream": "h-tools-cursor-grow", "tools": denied},
+        "unlistable": {"upstream": "h-invalid", "tools": denied},
+    }
 
 
 def _hostile(base: str) -> dict[str, Any]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.proxy.plane import KEYS, Caller, expect_refused, message, tool_call
+from tests.gateway import Gateway
+from tests.proxy.plane import KEYS, Caller, configuration, expect_refused, message, tool_call
+from tests.proxy.wire import Connection, request
 
 GOOD = KEYS["alice"]
 
@@ -171,3 +175,23 @@ def test_a12_a_bad_key_comes_first(caller: Caller, namespace: str, content: byte
     answer = caller.post(namespace, content, {"X-API-Key": "wrong"}, key=None)
     expect_refused(answer, [401], [-32600])
     assert answer.reason == "credential_unknown" and answer.json["id"] is None
+
+
+def test_a13_many_wrong_keys_from_one_address_are_slowed_down_and_good_ones_are_not(
+    plane_upstreams: dict[str, str], start_gateway: Callable[..., Gateway]
+) -> None:
+    guesser = Caller(start_gateway(config=configuration({**plane_upstreams}, hostile=False)), plane_upstreams)
+    head = [("X-API-Key", "a wrong key"), ("Content-Type", "application/json")]
+    found: Counter[int] = Counter()
+    with Connection(guesser.port) as connection:
+        for _ in range(10_000):
+            connection.send(request("/mcp/echo", b"{}", head))
+            answer = connection.read()
+            assert answer is not None
+            found[answer.status] += 1
+    assert found.keys() == {401, 429} and 200 <= found[401] < 500
+    expect_refused(answer, [429], [-31429])
+    assert answer.reason == "too_many_failures" and int(answer.header("retry-after") or 0) >= 1
+    assert guesser.post("echo", tool_call()).status == 200
+    assert guesser.post("echo", tool_call(), key=None).status == 401
+    assert guesser.post("echo", tool_call(), {"X-API-Key": "wrong"}, key=None).status == 429

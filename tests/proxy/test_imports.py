@@ -16,7 +16,7 @@ APPS = ["namespaces", "keys", "analytics", "proxy", "gateway_project"]
 # Modules that must load without Django's settings and without its ORM.
 PURE = (
     "errors jsonrpc head era policy sse sessions filtering ratelimit exchange response relay stream_relay upstream"
-    " bare discovery"
+    " bare discovery strangers"
 )
 
 
