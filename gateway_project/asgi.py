@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import cast
 
 import django
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
@@ -67,10 +68,10 @@ def _routes() -> ASGI3Application:
         }
     )
     if not settings.TRUSTED_PROXIES:
-        return router
+        return cast(ASGI3Application, router)
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-    return ProxyHeadersMiddleware(router, trusted_hosts=settings.TRUSTED_PROXIES)  # type: ignore[arg-type,return-value]
+    return ProxyHeadersMiddleware(router, trusted_hosts=settings.TRUSTED_PROXIES)  # type: ignore[return-value]
 
 
 application = _routes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
 
@@ -29,7 +29,7 @@ class BodyLimit:
             message: Any = await receive()
             received += len(message.get("body", b""))
             if received <= self.max_bytes:
-                return message
+                return cast("ASGIReceiveEvent", message)
             if not refused and not answering:
                 refused = True
                 await _refuse(send, self.max_bytes)

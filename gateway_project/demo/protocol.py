@@ -67,7 +67,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     )
     if not shaped:
         raise RpcError(400, -32600, "Invalid request: one JSON-RPC request or notification, please")
-    return message
+    return dict(message)
 
 
 def _is_modern(meta: dict[str, Any], headers: Mapping[str, str]) -> bool:
@@ -80,7 +80,7 @@ def _modern(method: str, params: dict[str, Any], meta: dict[str, Any], headers: 
     version = meta.get(f"{_META}protocolVersion")
     if not isinstance(version, str) or not isinstance(meta.get(f"{_META}clientCapabilities"), dict):
         raise RpcError(400, -32602, f"params._meta must hold {_META}protocolVersion and {_META}clientCapabilities")
-    expected = {"mcp-protocol-version": version, "mcp-method": method}
+    expected: dict[str, Any] = {"mcp-protocol-version": version, "mcp-method": method}
     if method == "tools/call":
         expected["mcp-name"] = params.get("name")
     for name, value in expected.items():

@@ -61,7 +61,7 @@ async def _read(receive: Any) -> bytes | None:
         if message["type"] == "http.disconnect" or len(body) > _MAX_BYTES:
             return None
         if not message.get("more_body"):
-            return body
+            return bytes(body)
 
 
 async def _send(send: Any, status: int, message: Any = None, extra: list[tuple[bytes, bytes]] | None = None) -> None:

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import django
 import uvicorn
@@ -79,7 +79,8 @@ class Worker(uvicorn.Server):
 
     def _answers_open(self) -> int:
         """Count requests that have arrived completely and are not answered; a half-sent one holds nobody up."""
-        return sum(1 for connection in self.server_state.connections if connection.owes_answer())  # type: ignore[union-attr]
+        connections = cast("set[GatewayHttpProtocol]", self.server_state.connections)
+        return sum(connection.owes_answer() for connection in connections)
 
     async def _beat(self) -> None:
         """Tell the parent that the event loop turns: READY once it serves, then a byte each second."""
