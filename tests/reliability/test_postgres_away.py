@@ -77,8 +77,8 @@ def external() -> Iterator[ExternalPostgres]:
 
 
 async def test_an_external_server_is_away(
-    make_gateway: Callable[..., Gateway],
     external: ExternalPostgres,
+    make_gateway: Callable[..., Gateway],
     config: dict[str, Any],
     full: bool,
     figure: Figure,

@@ -1,0 +1,168 @@
+"""P21: the time of a refusal tells nothing about a key, and a bad key costs no look into the database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import random
+import statistics
+import string
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from keys import secrets
+from proxy import auth
+from proxy.errors import Unauthenticated
+from proxy.head import Head
+from proxy.snapshot import KeyEntry, Snapshot
+from tests.gateway import Gateway
+from tests.reliability.client import Connection, protocol_headers, tool_call
+from tests.reliability.conftest import Figure
+from tests.reliability.external_postgres import ExternalPostgres
+
+PEPPER = "the-pepper-of-this-test"
+AGREE = (0, 12, secrets.KEY_LENGTH // 2, secrets.KEY_LENGTH - 1)  # characters of a guess that are right
+WHOLE = secrets.KEY_LENGTH
+NOISE = 4.5  # the |t| that side-channel evaluation (TVLA) takes for a leak
+
+
+def _guesses(key: str, right: int, chance: random.Random) -> list[str]:
+    """Twenty wrong keys, each of which agrees with `key` in its first `right` characters and not in the next."""
+    guesses = []
+    for letter in chance.sample([letter for letter in string.ascii_letters if letter != key[right]], 20):
+        tail = "".join(chance.choices(string.ascii_letters, k=len(key)))
+        guesses.append((key[:right] + letter + tail)[: len(key)])
+    return guesses
+
+
+def _welch(first: list[float], second: list[float]) -> float:
+    """Welch's t of two samples, the slowest tenth of both (interruptions) left out at one common bound."""
+    bound = statistics.quantiles(first + second, n=10)[8]
+    a, b = ([value for value in values if value <= bound] for values in (first, second))
+    spread = math.sqrt(statistics.variance(a) / len(a) + statistics.variance(b) / len(b))
+    return (statistics.fmean(a) - statistics.fmean(b)) / spread
+
+
+def _compare(times: dict[int, list[float]]) -> tuple[float, float]:
+    """Return the largest |t| of any length of agreement against the first, and the largest difference of medians."""
+    base = times[AGREE[0]]
+    ts = [abs(_welch(times[right], base)) for right in AGREE[1:]]
+    gaps = [abs(statistics.median(times[right]) - statistics.median(base)) for right in AGREE[1:]]
+    return max(ts), max(gaps)
+
+
+def test_authenticate_takes_as_long_for_any_wrong_key(full: bool, figure: Figure) -> None:
+    count = 100_000 if full else 20_000
+    chance, key = random.Random(21), secrets.generate()
+    entry = KeyEntry(1, "somebody", True, None, None)
+    held = {secrets.digest(secrets.generate(), PEPPER): (entry, None) for _ in range(1000)}
+    snapshot = Snapshot(
+        marker=1,
+        namespaces={},
+        upstreams={},
+        keys={1: entry},
+        secrets=held | {secrets.digest(key, PEPPER): (entry, None)},
+        revoked={},
+        grants={},
+    )
+    heads = {right: [_head(guess) for guess in _guesses(key, right, chance)] for right in AGREE}
+    heads[WHOLE] = [_head(key)]
+    times: dict[int, list[float]] = {right: [] for right in heads}
+    order = [right for right in heads for _ in range(count // len(heads))]
+    chance.shuffle(order)
+    for right in order:
+        head = chance.choice(heads[right])
+        times[right].append(_time_of(head, snapshot))
+    worst, gap = _compare(times)
+    figure(
+        "P21",
+        f"{count:,} calls of authenticate(), wrong keys that agree with a real one to four lengths, in random order",
+        f"|t| {worst:.1f} at most, medians {gap:.0f} ns apart at most",
+        f"|t| < {NOISE}",
+    )
+    assert worst < NOISE
+    assert abs(_welch(times[WHOLE], times[AGREE[0]])) > NOISE, "the test is too coarse to see anything"
+
+
+def _head(token: str) -> Head:
+    return Head([(b"host", b"localhost"), (b"authorization", b"Bearer " + token.encode())])
+
+
+def _time_of(head: Head, snapshot: Snapshot) -> float:
+    begun = time.perf_counter_ns()
+    with contextlib.suppress(Unauthenticated):
+        auth.authenticate(head, snapshot, (PEPPER,), 0.0)
+    return float(time.perf_counter_ns() - begun)
+
+
+@pytest.fixture
+def chatty_postgres() -> Iterator[ExternalPostgres]:
+    """A server that logs every statement with the name of who sent it."""
+    server = ExternalPostgres("log_statement=all", "log_line_prefix=%a|")
+    try:
+        yield server.start().create_database()
+    finally:
+        server.close()
+
+
+def _statements(server: ExternalPostgres) -> list[str]:
+    """What was asked of the database so far, by anybody but the shipper, which writes the request log."""
+    lines = server.log.read_text(errors="replace").splitlines()
+    others = (line for line in lines if not line.startswith("gateway shipper|"))
+    return [line for line in others if "LOG:  statement: " in line or "LOG:  execute " in line]
+
+
+async def _settled(server: ExternalPostgres) -> int:
+    """Return how many statements there were once no process had read the keys for a second."""
+    count, since = -1, time.monotonic()
+    while time.monotonic() < since + 1:
+        await asyncio.sleep(0.2)
+        if (now := sum("keys_" in line for line in _statements(server))) != count:
+            count, since = now, time.monotonic()
+    return len(_statements(server))
+
+
+async def test_refusals_over_a_socket_take_as_long_and_cost_no_sql(
+    chatty_postgres: ExternalPostgres,
+    make_gateway: Callable[..., Gateway],
+    config: dict[str, Any],
+    full: bool,
+    figure: Figure,
+) -> None:
+    count = 20_000 if full else 4_000
+    unlimited = {"GATEWAY_FAILED_CREDENTIALS_PER_MINUTE": "0"}
+    gateway = make_gateway(config=config, database_url=chatty_postgres.url, env=unlimited)
+    chance, key = random.Random(22), gateway.create_key("--user", "timing")
+    guesses = {right: _guesses(key, right, chance) for right in AGREE}
+    connection = await Connection.open(gateway.port)
+    times: dict[int, list[float]] = {right: [] for right in AGREE}
+    order = [right for right in AGREE for _ in range(count // len(AGREE))]
+    chance.shuffle(order)
+    body = tool_call("echo", {})
+    assert (await connection.call("POST", "/mcp/first", protocol_headers(key), body)).status == 200
+    before = await _settled(chatty_postgres)
+    for right in order:
+        headers = protocol_headers(chance.choice(guesses[right]))
+        begun = time.perf_counter_ns()
+        answer = await connection.call("POST", "/mcp/first", headers, body)
+        times[right].append(float(time.perf_counter_ns() - begun))
+        assert answer.status == 401
+    asked = _statements(chatty_postgres)[before:]
+    connection.close()
+    worst, gap = _compare(times)
+    about_keys = [line for line in asked if "keys_" in line]
+    figure(
+        "P21",
+        f"{count:,} requests with wrong keys that agree with a real one to four lengths, in random order",
+        f"|t| {worst:.1f} at most, medians {gap / 1000:.1f} µs apart at most; {len(about_keys)} SQL statements "
+        f"about keys, {len(asked)} in all by the upkeep of every process",
+        f"|t| < {NOISE}, 0 SQL",
+    )
+    assert worst < NOISE
+    assert about_keys == []
+    assert len(asked) < count / 100, "something asks the database at every refusal"
+    assert before > 100, "the server's log was not read"
