@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
 from gateway_project import admin_login
@@ -33,7 +34,7 @@ class GatewayAdminSite(AdminSite):
         """Add the audit trail."""
         return [path("audit/", self.admin_view(self.audit_trail), name="audit_trail"), *super().get_urls()]
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show what is up and what is not."""
         from gateway_project.admin_overview import overview
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
+from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
@@ -43,8 +44,8 @@ class AuditForm(forms.Form):
     since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
     page = forms.IntegerField(required=False, min_value=1, max_value=MAX_PAGE, widget=forms.HiddenInput)
 
-    def __init__(self, data: object, kinds: dict[str, str]) -> None:
-        super().__init__(data)  # type: ignore[arg-type]
+    def __init__(self, data: Any, kinds: dict[str, str]) -> None:
+        super().__init__(data)
         users = get_user_model().objects.order_by("username").values_list("pk", "username")[:500]
         self.fields["kind"].choices = [("", "everything"), *kinds.items()]  # type: ignore[attr-defined]
         self.fields["who"].choices = [  # type: ignore[attr-defined]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -59,9 +58,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
 
 def _upstreams() -> dict[str, Any]:
     """Return upstreams, the broken ones first, and how many are in which state."""
-    rows: Sequence[Upstream] = (
-        Upstream.objects.select_related("status").prefetch_related("mounts__namespace").order_by("slug")[:MAX_ROWS]
-    )
+    rows = Upstream.objects.select_related("status").prefetch_related("mounts__namespace").order_by("slug")[:MAX_ROWS]
     ordered = sorted(rows, key=lambda row: (_rank(row), row.slug))
     counts = Upstream.objects.aggregate(
         total=Count("pk", filter=Q(enabled=True)),

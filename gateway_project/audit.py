@@ -52,7 +52,8 @@ class Filters:
 def tracked() -> dict[str, type[models.Model]]:
     """Return the audited models by their lower-case name."""
     return {
-        event.pgh_tracked_model._meta.model_name: event.pgh_tracked_model for event in pghistory.core.event_models()
+        event.pgh_tracked_model._meta.model_name: event.pgh_tracked_model  # type: ignore[attr-defined]
+        for event in pghistory.core.event_models()
     }
 
 
@@ -62,7 +63,8 @@ def _tables() -> dict[str, tuple[str, str]]:
     for event in pghistory.core.event_models():
         columns = {field.column for field in event._meta.fields}
         row = "pgh_obj_id" if "pgh_obj_id" in columns else "id"
-        tables[event.pgh_tracked_model._meta.model_name] = (event._meta.db_table, row)
+        tracked_model = event.pgh_tracked_model  # type: ignore[attr-defined]
+        tables[tracked_model._meta.model_name] = (event._meta.db_table, row)
     return tables
 
 

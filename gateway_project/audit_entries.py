@@ -91,7 +91,7 @@ def entry_of(row: Row, names: Names, labels: Mapping[str, str]) -> Entry:
     """Return the entry of a database row; `labels` are the models' names for people."""
     kind, at, label, object_id, context, now, before = row
     context = context if isinstance(context, dict) else {}
-    action = ACTIONS.get(label, label)
+    action = ACTIONS.get(label, str(label))
     old, new = (before, now) if action == "changed" else (now, None) if action == "deleted" else (None, now)
     return Entry(
         at=at,

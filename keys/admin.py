@@ -83,7 +83,7 @@ class GrantInline(admin.StackedInline):
     verbose_name_plural = "namespaces that the key reaches"
     fieldsets = (
         (None, {"fields": ("namespace",)}),
-        *rule_fieldsets(folded=True),
+        *rule_fieldsets(folded=True),  # type: ignore[arg-type]
         ("Limit", {"fields": ("requests_per_minute", "burst"), "classes": ("collapse",)}),
     )
 
@@ -209,7 +209,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
         """Ask how long the old secret shall work on; then show the new one, once."""
         key = self._key(request, key_id)
         if key is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(key_id))
+            return self._get_obj_does_not_exist_redirect(request, self.opts, str(key_id))  # type: ignore[attr-defined]
         if key.state != "active":
             self.message_user(request, f"{key} is {key.state}; issue a new key instead.", messages.ERROR)
             return HttpResponseRedirect(reverse("admin:keys_apikey_change", args=[key.pk]))
@@ -232,7 +232,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
         """Name what breaks, then revoke."""
         key = self._key(request, key_id)
         if key is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(key_id))
+            return self._get_obj_does_not_exist_redirect(request, self.opts, str(key_id))  # type: ignore[attr-defined]
         if request.method == "POST" and "confirmed" in request.POST:
             self._revoke(request, [key])
             return HttpResponseRedirect(reverse("admin:keys_apikey_change", args=[key.pk]))

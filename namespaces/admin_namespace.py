@@ -50,7 +50,10 @@ class NamespaceAdmin(GatewayModelAdmin):
     list_filter = ("enabled", "tools_mode", "mount__upstream")
     search_fields = ("slug", "description", "mount__upstream__slug")
     actions = ("enable", "disable")
-    fieldsets = ((None, {"fields": ("slug", "description", "enabled")}), *rule_fieldsets(folded=False))
+    fieldsets = (
+        (None, {"fields": ("slug", "description", "enabled")}),
+        *rule_fieldsets(folded=False),  # type: ignore[arg-type]
+    )
 
     class Media:
         js = ("gateway/found.js",)
@@ -127,7 +130,7 @@ class NamespaceAdmin(GatewayModelAdmin):
         return super().changeform_view(request, object_id, form_url, {**panel, **(extra_context or {})})
 
     def _panel(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
-        namespace = self.get_queryset(request).filter(pk=_number(object_id)).first()
+        namespace = self.get_queryset(request).filter(pk=_number(object_id)).first()  # type: ignore[misc]
         if namespace is None:
             return {}
         mount = getattr(namespace, "mount", None)

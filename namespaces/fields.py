@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -72,7 +72,14 @@ class Sealed:
     __str__ = __repr__
 
 
-class EncryptedTextField(models.TextField):
+if TYPE_CHECKING:
+    # What may be assigned, and what the attribute yields.
+    _SealedText = models.TextField[str | Sealed, Sealed]
+else:
+    _SealedText = models.TextField
+
+
+class EncryptedTextField(_SealedText):
     """Takes plain text (encrypted on the way in) or a `Sealed` value (kept as it is); yields `Sealed`."""
 
     def from_db_value(self, value: str | None, *_: Any) -> Sealed | None:

@@ -316,7 +316,7 @@ async def _list(wire: Wire, greeting: Greeting, kind: EntryKind, method: str, me
     found: dict[str, dict[str, Any]] = {}
     dropped, cursor, cursors = 0, None, set()
     for _ in range(MAX_PAGES):
-        params = {} if cursor is None else {"cursor": cursor}
+        params: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
         if greeting.era == Era.MODERN:
             answer = await wire.call(method, *_modern(method, params))
         else:

@@ -153,7 +153,7 @@ class RulesForm(forms.ModelForm):
             self.initial[f"{part}_listed"] = [name for name in listed if name not in known]
             if self.instance.pk is None and part != "tools":
                 mode = self.fields[f"{part}_mode"]
-                mode.choices, mode.required = [AUTOMATIC, *Mode.choices], False
+                mode.choices, mode.required = [AUTOMATIC, *Mode.choices], False  # type: ignore[attr-defined]
                 mode.initial = self.initial[f"{part}_mode"] = ""
 
     def upstream_id(self) -> int | None:
