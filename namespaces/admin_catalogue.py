@@ -33,7 +33,7 @@ class ListedFilter(admin.SimpleListFilter):
 class CatalogueEntryAdmin(GatewayModelAdmin):
     """Tools, prompts, resources and resource templates, as their upstreams last described them."""
 
-    list_display = ("name", "kind", "upstream", "listed", "summary", "changed_at")
+    list_display = ("name", "kind", "upstream", "listed", "summary", "changed_on")
     list_filter = ("kind", ListedFilter, "upstream")
     list_select_related = ("upstream",)
     search_fields = ("name", "title", "description")
@@ -64,6 +64,11 @@ class CatalogueEntryAdmin(GatewayModelAdmin):
     @admin.display(description="listed", ordering="gone_at")
     def listed(self, entry: CatalogueEntry) -> SafeString:
         return state("ok", "now") if entry.gone_at is None else state("muted", f"until {entry.gone_at:%Y-%m-%d}")
+
+    @admin.display(description="changed", ordering="changed_at")
+    def changed_on(self, entry: CatalogueEntry) -> SafeString:
+        exact = f"{entry.changed_at:%Y-%m-%d %H:%M:%S} UTC"
+        return format_html('<span class="nowrap" title="{}">{}</span>', exact, exact[:10])
 
     @admin.display(description="description")
     def summary(self, entry: CatalogueEntry) -> str:

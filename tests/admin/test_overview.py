@@ -12,8 +12,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from analytics.partitions import partition_name
 from analytics.models import RequestLog
+from analytics.partitions import partition_name
 from gateway_project import admin_overview
 from keys.models import ApiKey, KeyUsage
 from namespaces import catalogue
