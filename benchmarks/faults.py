@@ -1,0 +1,76 @@
+"""`make faults`: the reliability tests, and a table of what each of them found.
+
+With --full every test runs at its full length (about ten minutes) and the table is written to results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import machine, report
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one test found: the rows of the security page it stands for, its load, its result, its floor."""
+
+    row: str
+    load: str
+    result: str
+    floor: str
+    held: bool
+    test: str
+    seconds: float
+
+
+def _run(full: bool) -> tuple[int, list[Finding]]:
+    """Run the tests and return pytest's exit code and the findings."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "junit.xml")
+        chosen = ["-k", "not short"] if full else ["-m", "not slow"]
+        command = [sys.executable, "-m", "pytest", "tests/reliability", f"--junitxml={path}", *chosen]
+        env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+        code = subprocess.run(command, cwd=machine.ROOT, env=env, check=False).returncode
+        return code, _findings(path) if path.exists() else []
+
+
+def _findings(path: Path) -> list[Finding]:
+    found = []
+    # The file is pytest's own, written a moment ago.
+    for case in ET.parse(path).getroot().iter("testcase"):  # noqa: S314
+        said = {entry.get("name"): entry.get("value") or "" for entry in case.iter("property")}
+        held = case.find("failure") is None and case.find("error") is None and case.find("skipped") is None
+        name, seconds = str(case.get("name")), float(case.get("time") or 0)
+        if {"row", "load", "result", "floor"} <= said.keys():
+            row, load, result, floor = said["row"], said["load"], said["result"], said["floor"]
+            found.append(Finding(row, load, result, floor, held, name, seconds))
+        elif not held:
+            found.append(Finding("–", name, "did not get as far as a result", "", False, name, seconds))
+    return sorted(found, key=lambda finding: int("".join(filter(str.isdigit, finding.row.split(",")[0])) or 0))
+
+
+def main() -> int:
+    """Run the tests, print the table, write it when --full; the exit code is pytest's."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="full length; writes the results")
+    options = parser.parse_args()
+    about = machine.describe()
+    code, findings = _run(options.full)
+    rows = [[f.row, f.load, f.result, f.floor, "holds" if f.held else "**missed**"] for f in findings]
+    body = report.table(["row", "load", "found", "floor", ""], rows)
+    print(body)
+    if options.full and findings:
+        figures = {"exit_code": code, "findings": [asdict(finding) for finding in findings]}
+        print(f"\nWritten: {report.write('faults', 'What survives which fault', about, body, figures)}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
