@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import Gateways
-from tests.gateway import Gateway
+from tests.gateway import Gateway, free_port
 from tests.proxy.plane import Caller, configuration
 from tests.upstreams.listening import started
 
@@ -32,9 +32,10 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="package")
 def plane_upstreams() -> Iterator[dict[str, str]]:
-    """Yield the URLs of the upstreams by name."""
+    """Yield the URLs of the upstreams by name; at that of `restarted` a test starts one when it wants."""
     with contextlib.ExitStack() as stack:
-        yield {name: stack.enter_context(started(*command)) for name, command in COMMANDS.items()}
+        urls = {name: stack.enter_context(started(*command)) for name, command in COMMANDS.items()}
+        yield urls | {"restarted": f"http://127.0.0.1:{free_port()}/mcp"}
 
 
 @pytest.fixture(scope="package")

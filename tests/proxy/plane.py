@@ -32,12 +32,13 @@ PAST = "2020-01-01T00:00:00Z"
 def configuration(upstreams: dict[str, str], *, hostile: bool = True) -> dict[str, Any]:
     """Return the configuration file's content.
 
-    Args: upstreams: URLs of sdk, echo, kept and hostile; hostile: whether the hostile ones are published too.
+    Args: upstreams: URLs of sdk, echo, kept, restarted and hostile; hostile: whether the hostile ones are published.
     """
     shared = {
         "sdk": {"url": upstreams["sdk"], "credentials": {"Authorization": f"Bearer {UPSTREAM_SECRET}"}},
         "echo": {"url": upstreams["echo"]},
         "kept": {"url": upstreams["kept"]},
+        "restarted": {"url": upstreams["restarted"]},
         "dead": {"url": "http://127.0.0.1:10/mcp"},
     }
     none = {"mode": "none"}
@@ -52,6 +53,7 @@ def configuration(upstreams: dict[str, str], *, hostile: bool = True) -> dict[st
         "denied": {"upstream": "sdk", "tools": {"mode": "all", "denied": ["add", "test_*"]}},
         "echo": {"upstream": "echo"},
         "kept": {"upstream": "kept"},
+        "restarted": {"upstream": "restarted"},
         "dead": {"upstream": "dead"},
         "disabled": {"upstream": "echo", "enabled": False},
         "unmounted": {"upstream": ""},
@@ -163,6 +165,27 @@ class Caller:
         """POST a message (anything that dumps as JSON, or bytes as they are) to a namespace."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         return self.send(f"/mcp/{namespace}", body, headers, **options)
+
+    def open_stream(
+        self,
+        namespace: str,
+        content: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        key: str = "alice",
+    ) -> Connection:
+        """Open an event stream, by POST of a message or by GET, and return its connection once the head is read."""
+        sent = {"Authorization": f"Bearer {KEYS[key]}", "Accept": "text/event-stream"} | (headers or {})
+        body = b""
+        if content is not None:
+            sent["Content-Type"], body = "application/json", json.dumps(content).encode()
+        connection = Connection(self.port)
+        method = "GET" if content is None else "POST"
+        connection.send(request(f"/mcp/{namespace}", body, list(sent.items()), method=method))
+        head = connection.read_head()
+        assert head is not None and head.status == 200, head
+        assert head.header("content-type") == "text/event-stream"
+        return connection
 
     def modern(
         self, namespace: str, content: dict[str, Any], headers: dict[str, Any] | None = None, **options: Any

@@ -65,6 +65,7 @@ class Connection:
     def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
         self._buffer = b""
+        self._text = ""
         self.is_closed = False
 
     def __enter__(self) -> Connection:
@@ -136,6 +137,27 @@ class Connection:
         else:
             body = self._exactly(int(head.header("content-length") or 0))
         return Answer(head.status, head.headers, body)
+
+    def read_event(self) -> tuple[dict[str, str], str]:
+        """Return the fields of the next event of a chunked stream and its data; comments are skipped."""
+        while True:
+            while "\n\n" not in self._text:
+                chunk = self.read_chunk()
+                if not chunk:
+                    raise EOFError("the stream ended")
+                self._text += chunk.decode()
+            block, self._text = self._text.split("\n\n", 1)
+            lines = [line.partition(": ") for line in block.split("\n") if not line.startswith(":")]
+            if lines:
+                fields = {name: value for name, _, value in lines if name != "data"}
+                return fields, "\n".join(value for name, _, value in lines if name == "data")
+
+    def read_message(self) -> dict[str, Any]:
+        """Return the next JSON-RPC message of an event stream."""
+        while True:
+            _, data = self.read_event()
+            if data:
+                return dict(json.loads(data))
 
     def wait_closed(self, within_s: float) -> float:
         """Return after how many seconds the gateway closed. Raises TimeoutError when it did not."""
