@@ -2,75 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from keys.admin_filters import ReachFilter, StateFilter
 from keys.forms import ApiKeyForm, GrantForm, RotateForm
 from keys.models import ApiKey, Grant
 from keys.snippets import Endpoint, snippets
 from namespaces.addresses import namespace_url
-from namespaces.admin_base import GatewayModelAdmin, state
+from namespaces.admin_base import GatewayModelAdmin, ago, state
 from namespaces.models import Namespace
 from namespaces.rule_form import rule_fieldsets
 
 TONES = {"active": "ok", "expired": "warn", "revoked": "muted"}
 MAX_ENDPOINTS = 20  # in the snippets of one key
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Keys by whether they work."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("active", "active"),
-            ("soon", "expiring within 14 days"),
-            ("expired", "expired"),
-            ("revoked", "revoked"),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
-        now = timezone.now()
-        alive = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=now))
-        conditions = {
-            "active": alive,
-            "soon": alive & Q(expires_at__lte=now + timedelta(days=14)),
-            "expired": Q(revoked_at__isnull=True, expires_at__lte=now),
-            "revoked": Q(revoked_at__isnull=False),
-        }
-        return queryset.filter(conditions[str(self.value())]) if self.value() in conditions else queryset
-
-
-class ReachFilter(admin.SimpleListFilter):
-    """Keys that reach a namespace, by a grant or because they reach all."""
-
-    title = "reaches"
-    parameter_name = "reaches"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        slugs = Namespace.objects.order_by("slug").values_list("slug", flat=True)[:200]
-        return [(slug, slug) for slug in slugs]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
-        if not self.value():
-            return queryset
-        granted = Grant.objects.filter(namespace__slug=self.value()).values("key")
-        return queryset.filter(Q(all_namespaces=True) | Q(pk__in=granted))
 
 
 class GrantInline(admin.StackedInline):
@@ -102,7 +59,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
     form = ApiKeyForm
     inlines = (GrantInline,)
     list_display = ("name", "description", "state", "prefixes", "reach", "expires_at", "last_used")
-    list_filter = (StateFilter, ReachFilter, "all_namespaces")
+    list_filter = (StateFilter, ReachFilter)
     search_fields = ("user_id", "description", "secrets__prefix")
     search_help_text = "Searches user, description and the beginning of the key."
     actions = ("revoke_selected",)
@@ -144,10 +101,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
     @admin.display(description="last used", ordering="usage__last_used_at")
     def last_used(self, key: ApiKey) -> SafeString | str:
         usage = getattr(key, "usage", None)
-        if usage is None:
-            return "never"
-        at = usage.last_used_at
-        return format_html('<time datetime="{}" title="{}">{} ago</time>', at.isoformat(), at, timesince(at))
+        return "never" if usage is None else ago(usage.last_used_at)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view

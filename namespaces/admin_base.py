@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,8 +11,10 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 
 from namespaces.models import Upstream
 
@@ -38,6 +41,13 @@ def latency(milliseconds: float | None) -> str:
     if milliseconds >= 1000:
         return f"{milliseconds / 1000:.3g} s"
     return f"{milliseconds:.3g} ms" if milliseconds < 999.5 else "1 s"
+
+
+def ago(moment: datetime) -> SafeString:
+    """Return how long ago a moment was, with the moment itself (UTC) on hover."""
+    text = "just now" if timezone.now() - moment < timedelta(minutes=1) else f"{timesince(moment)} ago"
+    exact = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, text)
 
 
 class GatewayModelAdmin(admin.ModelAdmin):

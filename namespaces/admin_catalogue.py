@@ -37,7 +37,6 @@ class CatalogueEntryAdmin(GatewayModelAdmin):
     list_filter = ("kind", ListedFilter, "upstream")
     list_select_related = ("upstream",)
     search_fields = ("name", "title", "description")
-    date_hierarchy = "changed_at"
     fields = (
         "upstream",
         "kind",

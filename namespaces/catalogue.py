@@ -9,15 +9,13 @@ import math
 import unicodedata
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from namespaces.findings import ProbeResult
 from namespaces.models import CatalogueEntry, EntryKind, Upstream, UpstreamStatus
-
-if TYPE_CHECKING:
-    from namespaces.probe import ProbeResult
 
 logger = logging.getLogger(__name__)
 

@@ -30,10 +30,6 @@ class UpstreamForm(forms.ModelForm):
             "description": forms.TextInput(attrs={"class": "vLargeTextField"}),
         }
 
-    def clean_url(self) -> str:
-        """Return the URL without blanks around it, which copying often brings along."""
-        return str(self.cleaned_data["url"]).strip()
-
 
 class CredentialForm(forms.ModelForm):
     """A credential whose value is never shown: blank keeps the one that is stored."""

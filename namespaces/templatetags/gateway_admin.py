@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django import template
-from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from namespaces import admin_base
 from namespaces.models import Upstream
@@ -36,7 +33,5 @@ def latency(milliseconds: float | str | None) -> str:
 
 @register.filter
 def ago(moment: datetime) -> SafeString:
-    """Return how long ago a moment was, with the moment itself (UTC) on hover."""
-    text = "just now" if timezone.now() - moment < timedelta(minutes=1) else f"{timesince(moment)} ago"
-    exact = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, text)
+    """Return how long ago a moment was."""
+    return admin_base.ago(moment)
