@@ -68,6 +68,8 @@ def from_transport(error: Exception, host: str, address: str, stage: str, second
     causes = list(_chain(error))
     if isinstance(error, EgressError):
         return ProbeFailure(error.reason, str(error))
+    if isinstance(error, UnicodeError | httpx.InvalidURL):
+        return ProbeFailure("url_invalid", f"{host} cannot be a host name: {quote(error)}. Correct the URL.")
     if isinstance(error, httpx.ConnectTimeout):
         return ProbeFailure(
             "timeout", f"No connection to {address or host} within {seconds:g} s. Is a firewall dropping packets?"

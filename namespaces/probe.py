@@ -76,7 +76,7 @@ async def probe_target(target: Target, deadline_s: float = DEADLINE_S) -> ProbeR
                 return await converse(wire, target)
         except ProbeFailure as failure:
             finding = failure
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             waited = _waited(error, target, deadline_s)
             finding = failures.from_transport(error, host, transport.last_address, wire.stage, waited)
     return ProbeResult(False, target.scrub(str(finding)), finding.reason)

@@ -172,6 +172,11 @@ async def test_a_name_that_does_not_resolve_is_called_so() -> None:
     assert result.reason == "dns" and "no-such-host.invalid" in result.message
 
 
+@pytest.mark.parametrize("url", ["http://xn--/mcp", "http://xn--a-ecp.example/", "http://a..b/", "http://127.0.0.1:0/"])
+async def test_a_url_that_cannot_be_is_called_so(url: str) -> None:
+    assert (await probe(url)).reason == "url_invalid"
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -192,6 +192,9 @@ PAGES = {
     "keys": "keys/apikey/",
     "key-add": "keys/apikey/add/",
     "audit": "audit/",
+    "user-add": "auth/user/add/",
+    "password": "password_change/",
+    "request-log": "analytics/requestlog/",
 }
 
 
