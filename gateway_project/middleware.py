@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponseBase
 from keys.redaction import redact
 
 logger = logging.getLogger("gateway.access")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_REQUEST_ID = re.compile(r"(?!.*mcpgw_)[A-Za-z0-9._-]{1,64}\Z")
 
 
 class RequestIdMiddleware:

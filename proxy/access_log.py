@@ -92,7 +92,7 @@ class AccessLog:
     @staticmethod
     def _text(record: RequestRecord) -> str:
         clock = datetime.fromtimestamp(record.at, UTC).strftime("%H:%M:%S")
-        what = " ".join(part for part in (record.method, redact(record.tool or "")) if part)
+        what = redact(" ".join(part for part in (record.method, record.tool) if part))
         outcome = record.outcome if record.reason is None else f"{record.outcome} ({record.reason})"
         line = (
             f"{clock} {record.http_status} {record.total_us / 1000:8.1f} ms  {record.namespace or '-':<16} "

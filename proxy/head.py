@@ -36,7 +36,8 @@ _ROUTING = frozenset(
     (b"content-type", b"content-encoding", b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"mcp-session-id")
     + (b"last-event-id",)
 )
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# Whoever sends a key here by mistake must not find it in logs and at the upstream.
+_REQUEST_ID = re.compile(rb"(?!.*mcpgw_)[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _VERSION = re.compile(r"[\x21-\x7e]{1,64}")
 _VISIBLE = re.compile(rb"[\t\x20-\x7e]*")
