@@ -208,7 +208,7 @@ class UpstreamState:
                     self.era = "modern"
                 raise UpstreamFailed("The upstream refused to open a session.", reason="upstream_initialize")
             version = result.get("protocolVersion")
-            session_id = answer.headers.get("Mcp-Session-Id")
+            session_id = answer.headers.get("mcp-session-id")
         finally:
             answer.close()
         session = _Session(session_id, version if version in LEGACY_VERSIONS else LEGACY_VERSION)

@@ -32,7 +32,7 @@ async def error_of(answer: UpstreamAnswer) -> tuple[int | None, Any]:
 
 async def read_response(answer: UpstreamAnswer) -> Any:
     """Return the decoded JSON-RPC response of a small answer, JSON or event stream; None when there is none."""
-    if "text/event-stream" not in answer.headers.get("Content-Type", ""):
+    if "text/event-stream" not in answer.headers.get("content-type", ""):
         try:
             return read_answer(await answer.read(CONTROL_ANSWER_BYTES))
         except (ValueError, RecursionError):

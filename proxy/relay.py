@@ -28,7 +28,7 @@ class Relay:
         self.exchange = exchange
         self.answer = answer
         self.desk = ResponseDesk(exchange, expected)
-        self.kind = answer.headers.get("Content-Type", "").strip()
+        self.kind = answer.headers.get("content-type", "").strip()
 
     async def request(self) -> None:
         """Relay the answer to a request: JSON, an event stream, or an error."""
@@ -111,7 +111,7 @@ class Relay:
     def _kept_headers(self) -> Headers:
         """Return the few headers of a refusal that mean something to the client."""
         headers: list[tuple[bytes, bytes]] = []
-        retry = self.answer.headers.get("Retry-After", "")
+        retry = self.answer.headers.get("retry-after", "")
         if self.answer.status in (429, 503) and retry.isascii() and retry.isdigit():
             headers.append((b"retry-after", b"%d" % min(int(retry[:9]), 86400)))
         if self.answer.status == 405:

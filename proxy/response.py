@@ -117,7 +117,7 @@ class ResponseDesk:
         """
         if self.method != "initialize":
             return
-        identifier = answer.headers.get("Mcp-Session-Id", "")
+        identifier = answer.headers.get("mcp-session-id", "")
         if not identifier:
             return
         if len(identifier) > MAX_UPSTREAM_ID or not _VISIBLE.fullmatch(identifier):

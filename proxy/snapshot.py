@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from namespaces.rules import NameRule, RuleSet
 from proxy.policy import Catalogue, View
 
 logger = logging.getLogger(__name__)
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]+")
 _RULE_COLUMNS = tuple(
     f"{kind}_{part}" for kind in ("tools", "prompts", "resources") for part in ("mode", "listed", "denied")
 )
@@ -194,6 +196,8 @@ def _upstream_entry(
     try:
         credentials = [(header, value.reveal()) for header, value in sealed]
         egress.check_url(upstream.url)
+        if not all(_HEADER_VALUE.fullmatch(value) for _, value in credentials):
+            credentials, problem = [], ("credential_invalid", "this upstream's credential is no header value")
     except UndecryptableError:
         problem = ("credential_unreadable", "the gateway cannot decrypt this upstream's credential")
         logger.error("the credential of an upstream cannot be decrypted", extra={"upstream": upstream.slug})

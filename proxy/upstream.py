@@ -1,109 +1,87 @@
-"""The seam to upstream servers: one method, `send`, whose answer is read in chunks. aiohttp lives here only.
+"""The seam to upstream servers: one method, `send`, whose answer is read in chunks. A pool for each upstream.
 
 Nothing is retried, no redirect is followed, no cookie kept, no environment proxy used; the address that the
-egress check approved is the one connected to.
+egress check approved is the one connected to, and the certificate must be the named host's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from multidict import CIMultiDict
-from yarl import URL
+from aiohappyeyeballs import start_connection
 
 from namespaces import egress
 from proxy.errors import UpstreamFailed, UpstreamTimeout
+from proxy.upstream_connection import READ_AHEAD_BYTES, UpstreamConnection
 
 if TYPE_CHECKING:
     from proxy.snapshot import UpstreamEntry
 
 # Servers commonly close an idle connection after 5 s, and a POST may not be repeated.
 KEEP_ALIVE_S = 4.0
-READ_AHEAD_BYTES = 64 * 1024
 USER_AGENT = "mcp-gateway"
 BOTH_TYPES = "application/json, text/event-stream"
-
-
-class _CheckedResolver(AbstractResolver):
-    """Resolves names through the egress check, so that the connection goes to an address that passed it."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await egress.resolve(host, port, family)
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
-            for kind, address in found
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
+# The next address is tried beside one that does not answer (RFC 8305).
+HAPPY_EYEBALLS_DELAY_S = 0.25
 
 
 class UpstreamAnswer:
-    """An upstream's answer: status and headers are there, the body is read in chunks."""
+    """An upstream's answer: status and headers (lower-case names) are there, the body is read in chunks."""
 
-    __slots__ = ("_body", "_response", "headers", "status")
+    __slots__ = ("_body", "_client", "_connection", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+    def __init__(self, client: UpstreamClient, connection: UpstreamConnection) -> None:
+        self._client = client
+        self._connection: UpstreamConnection | None = connection
         self._body: bytes | None = None
-        self.status = response.status
-        self.headers = response.headers
+        self.status = connection.status
+        self.headers = connection.headers
 
     async def read(self, cap: int) -> bytes:
         """Return the whole body, also a second time. Raises UpstreamFailed above `cap` bytes or when it breaks off."""
         if self._body is None:
-            self._body = await self._read(cap)
+            declared = self.headers.get("content-length", "0")
+            self._body = await self._gather(cap if declared.isdigit() and int(declared) <= cap else -1)
         return self._body
 
-    async def _read(self, cap: int) -> bytes:
-        length = self._response.content_length
-        if length is not None and length > cap:
+    async def _gather(self, cap: int) -> bytes:
+        parts: list[bytes] = []
+        while cap >= 0 and self._connection is not None and (chunk := await self._connection.read_some()):
+            cap -= len(chunk)
+            parts.append(chunk)
+        if cap < 0:
             raise UpstreamFailed("The upstream's answer is too large.", reason="answer_too_large")
-        try:
-            if length is not None:
-                return await self._response.read()
-            parts: list[bytes] = []
-            size = 0
-            async for chunk in self._response.content.iter_any():
-                size += len(chunk)
-                if size > cap:
-                    raise UpstreamFailed("The upstream's answer is too large.", reason="answer_too_large")
-                parts.append(chunk)
-        except (aiohttp.ClientError, OSError) as error:
-            raise translate(error) from None
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives. Raises UpstreamFailed when it breaks off."""
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, OSError) as error:
-            raise translate(error) from None
+        connection = self._connection
+        while connection is not None and (chunk := await connection.read_some()):
+            yield chunk
 
     async def drain(self, grace_s: float) -> None:
         """Give the connection back if the body ends within `grace_s` seconds and 64 KiB, else close it."""
         left = READ_AHEAD_BYTES
         try:
             async with asyncio.timeout(grace_s):
-                async for chunk in self._response.content.iter_any():
+                async for chunk in self.chunks():
                     left -= len(chunk)
                     if left < 0:
                         break
-        except (TimeoutError, aiohttp.ClientError, OSError):
+        except (TimeoutError, UpstreamFailed):
             pass
         self.close()
 
     def close(self) -> None:
         """Drop the connection unless the answer was read to its exact end."""
-        self._response.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._client.take_back(connection)
 
 
 class UpstreamClient:
@@ -111,60 +89,114 @@ class UpstreamClient:
 
     def __init__(self, entry: UpstreamEntry) -> None:
         self.identity = entry.identity
-        self._url = URL(entry.url)
-        # The client library copies its defaults faster than it merges a call's own headers.
-        defaults: CIMultiDict[str] = CIMultiDict(entry.credentials)
-        defaults.update({"Accept-Encoding": "identity", "User-Agent": USER_AGENT, "Accept": BOTH_TYPES})
-        self._session = aiohttp.ClientSession(
-            headers=defaults,
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=KEEP_ALIVE_S, resolver=_CheckedResolver(), ttl_dns_cache=5
-            ),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=entry.deadlines.connect_s),
-            read_bufsize=READ_AHEAD_BYTES,
-            trust_env=False,
-        )
+        parts = urlsplit(entry.url)
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._connect_s = entry.deadlines.connect_s
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[UpstreamConnection] = []
+        self._sweep: asyncio.TimerHandle | None = None
+        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        fixed = {"Host": parts.netloc, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (*fixed.items(), *entry.credentials))
+        self._begin = f" {path} HTTP/1.1\r\n{lines}"
 
     async def send(self, method: str, headers: dict[str, str], body: bytes | None) -> UpstreamAnswer:
         """Send one request and return its answer once the head is there.
 
-        Args: method: HTTP verb; headers: protocol headers beside the upstream's own (Accept takes both types
-        unless given); body: JSON or None.
+        Args: method: HTTP verb; headers: protocol headers beside the upstream's own, names and values visible
+        ASCII (Accept takes both types unless given); body: JSON or None.
         Raises UpstreamFailed (unreachable, broken head, forbidden status) or UpstreamTimeout (connect).
         Cancelling closes the connection at once.
         """
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if "Accept" not in headers:
+            lines += f"Accept: {BOTH_TYPES}\r\n"
+        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
+        head = f"{method}{self._begin}{lines}{length}\r\n".encode("latin-1")
+        connection = self._reuse() or await self._connect()
         try:
-            response = await self._session.request(method, self._url, data=body, headers=headers, allow_redirects=False)
-        except (aiohttp.ClientError, egress.EgressError, OSError, ValueError) as error:
+            connection.write(head if body is None else head + body)
+            await connection.head()
+            _check(connection)
+        except BaseException:
+            connection.abort()
+            raise
+        return UpstreamAnswer(self, connection)
+
+    def _reuse(self) -> UpstreamConnection | None:
+        oldest = self._loop.time() - KEEP_ALIVE_S
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since > oldest:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self) -> UpstreamConnection:
+        """Resolve, check, connect, within the connect deadline."""
+        try:
+            async with asyncio.timeout(self._connect_s):
+                addresses = await egress.resolve(self._host, self._port)
+                infos = [(family, 1, 6, "", (address, self._port)) for family, address in addresses]
+                socket_ = await start_connection(
+                    infos, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, interleave=1, loop=self._loop
+                )
+                _, connection = await self._loop.create_connection(
+                    lambda: UpstreamConnection(self._loop),
+                    sock=socket_,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )
+        except (TimeoutError, egress.EgressError, OSError) as error:
             raise translate(error) from None
-        if not 200 <= response.status <= 599:
-            response.close()
-            raise UpstreamFailed("The upstream answered with no valid status.", reason="upstream_status_invalid")
-        encoding = response.headers.get("Content-Encoding")
-        if encoding is not None and encoding.strip().lower() not in ("identity", ""):
-            response.close()
-            raise UpstreamFailed("The upstream compressed its answer unasked.", reason="upstream_encoding")
-        return UpstreamAnswer(response)
+        return connection
+
+    def take_back(self, connection: UpstreamConnection) -> None:
+        """Keep a connection whose answer was read to its exact end for the next request; close any other."""
+        if not connection.release():
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(1.0, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close what has been idle for too long."""
+        oldest = self._loop.time() - KEEP_ALIVE_S
+        stale = [connection for connection in self._idle if connection.idle_since <= oldest or not connection.usable]
+        self._idle = [connection for connection in self._idle if connection not in stale]
+        for connection in stale:
+            connection.abort()
+        self._sweep = self._loop.call_later(1.0, self._close_idle) if self._idle else None
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._session.close()
+        """Close every idle connection; those in use close with their answers."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        for connection in self._idle:
+            connection.abort()
+        self._idle.clear()
+
+
+def _check(connection: UpstreamConnection) -> None:
+    """Raise UpstreamFailed for an answer whose head says that it cannot be passed on."""
+    if connection.status > 599:
+        raise UpstreamFailed("The upstream answered with no valid status.", reason="upstream_status_invalid")
+    if connection.headers.get("content-encoding", "identity").lower() not in ("identity", ""):
+        raise UpstreamFailed("The upstream compressed its answer unasked.", reason="upstream_encoding")
 
 
 def translate(error: Exception) -> UpstreamFailed | UpstreamTimeout:
-    """Return the gateway's error for one of the client library; its text names no address and no secret."""
+    """Return the gateway's error for a connection that could not be made; its text names no address."""
     if isinstance(error, egress.EgressError):
         return UpstreamFailed("The gateway may not connect to the upstream's address.", reason=error.reason)
-    if isinstance(error, aiohttp.ConnectionTimeoutError | TimeoutError):
+    if isinstance(error, TimeoutError):
         return UpstreamTimeout("The upstream did not accept a connection in time.", reason="connect_timeout")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+    if isinstance(error, ssl.SSLError):
         return UpstreamFailed("The upstream's TLS certificate was refused.", reason="upstream_tls")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, socket.gaierror):
         return UpstreamFailed("The upstream's host name does not resolve.", reason="upstream_dns")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return UpstreamFailed("The upstream cannot be reached.", reason="upstream_unreachable")
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
-        return UpstreamFailed("The upstream closed the connection.", reason="upstream_closed")
-    return UpstreamFailed("The upstream's answer is not valid HTTP.", reason="upstream_broken")
+    return UpstreamFailed("The upstream cannot be reached.", reason="upstream_unreachable")

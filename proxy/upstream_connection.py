@@ -1,0 +1,216 @@
+"""One HTTP/1.1 connection to an upstream: writes a request, reads its answer, says whether it may be used again.
+
+Parsing is llhttp's (httptools), in its strict mode; what is added are bounds, back-pressure and the rule that a
+connection is used again only after a complete and exact answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import httptools
+
+from proxy.errors import UpstreamFailed
+
+READ_AHEAD_BYTES = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 200
+MAX_INTERIM = 16
+
+
+def closed() -> UpstreamFailed:
+    """Return the error for a connection that ended before its answer did."""
+    return UpstreamFailed("The upstream closed the connection.", reason="upstream_closed")
+
+
+def broken() -> UpstreamFailed:
+    """Return the error for bytes that are no HTTP/1.1 answer."""
+    return UpstreamFailed("The upstream's answer is not valid HTTP.", reason="upstream_broken")
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection. `status` and `headers` (lower-case names) are there once `head` has returned."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: Any = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._open = True
+        self._busy = False
+        self._reusable = False
+        self.idle_since = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget the last answer."""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.complete = False
+        self._head_done = False
+        self._interim = 0
+        self._head_bytes = self._received = 0
+        self._header_count = 0
+        self._until_end = False
+        self._paused = False
+        self._error: UpstreamFailed | None = None
+        self._chunks: deque[bytes] = deque()
+        self._buffered = 0
+
+    # -- what the client does with it --
+
+    @property
+    def usable(self) -> bool:
+        """Whether a new request may be written."""
+        return self._open and not self._busy
+
+    def write(self, data: bytes) -> None:
+        """Write a whole request."""
+        self._begin()
+        self._busy, self._reusable = True, False
+        self._transport.write(data)
+
+    async def head(self) -> None:
+        """Wait until status and headers are there. Raises UpstreamFailed when they never will be."""
+        while not self._head_done:
+            await self._wait()
+
+    async def read_some(self) -> bytes:
+        """Return the body bytes that have come; empty at its end. Raises UpstreamFailed when it breaks off."""
+        while not self._chunks:
+            if self.complete:
+                return b""
+            await self._wait()
+        chunk = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        if self._paused:
+            self._paused = False
+            if self._open:
+                self._transport.resume_reading()
+        return chunk
+
+    def release(self) -> bool:
+        """End the work on an answer; return whether the connection can serve another request."""
+        if self.complete and self._reusable and self._open and not self._chunks:
+            self._busy = False
+            return True
+        self.abort()
+        return False
+
+    def abort(self) -> None:
+        """Close at once; what was not sent or read is dropped."""
+        self._open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: UpstreamFailed) -> None:
+        if self._error is None and not self.complete:
+            self._error = error
+        self.abort()
+        self._wake()
+
+    # -- what the transport says --
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; bytes that nobody asked for end the connection."""
+        if not self._busy or self.complete:
+            self._reusable = False
+            self.abort()
+            return
+        if not self._head_done:
+            self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except UpstreamFailed as error:
+            self._fail(error)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            cause = error.__context__
+            self._fail(cause if isinstance(cause, UpstreamFailed) else broken())
+        if not self._head_done and self._received > MAX_HEAD_BYTES:
+            self._fail(broken())  # a head without an end
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: the end of a body that has no other end, else a failure."""
+        self._open = False
+        if self._head_done and self._until_end and exc is None and self._error is None:
+            self.complete = True
+        elif not self.complete and self._error is None:
+            self._error = closed()
+        self._wake()
+
+    # -- what the parser says --
+
+    def on_message_begin(self) -> None:
+        """A message begins: the first, one after an interim answer, or one that nobody asked for."""
+        if self.complete:
+            self._reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; copies are joined. Trailers are dropped."""
+        if self._head_done:
+            return
+        self._header_count += 1
+        self._head_bytes += len(name) + len(value)
+        if self._header_count > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
+            raise broken()
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1").strip(" \t")
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        """Look at status and framing. Interim answers (1xx) are skipped, a few of them."""
+        if self.complete:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._interim += 1
+            if status == 101 or self._interim > MAX_INTERIM:
+                raise broken()
+            return
+        self.status = status
+        coding = self.headers.get("transfer-encoding")
+        if coding is not None and (coding.lower() != "chunked" or "content-length" in self.headers):
+            raise broken()
+        self._until_end = coding is None and "content-length" not in self.headers and status not in (204, 304)
+        self._reusable = self._parser.should_keep_alive() and not self._until_end
+        self._head_done = True
+        self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep body bytes; stop reading while there are too many that nobody took."""
+        if self.complete:
+            return
+        self._chunks.append(body)
+        self._buffered += len(body)
+        if self._buffered > READ_AHEAD_BYTES and not self._paused and self._open:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """The answer, or an interim one, is complete."""
+        if not self._head_done:
+            self.headers.clear()
+            return
+        self.complete = True
+        self._wake()
