@@ -72,6 +72,7 @@ class Gateway:
             "GATEWAY_DATA_DIR": str(self.data_dir),
             "GATEWAY_UPSTREAM_ALLOW": "127.0.0.0/8,::1,localhost",
             "GATEWAY_LOG_FORMAT": "json",
+            "GATEWAY_DRAIN_NOTICE_S": "0.1",
             "PYTHONUNBUFFERED": "1",
         }
         if self.database_url is not None:

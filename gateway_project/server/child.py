@@ -41,7 +41,8 @@ class Child:
     `waits_for_ready`: it is not needed to serve and starts when those that serve are ready. `gate`: it may be
     started before the database is there; it loads its code meanwhile and waits at the gate.
     With `hang_timeout_s` it gets a pipe to write a byte to now and then (READY once it serves); when the pipe
-    stays silent for that long, it counts as hung.
+    stays silent for that long, it counts as hung. `holds_sigterm`: a SIGTERM that comes while the process loads its
+    code waits until it is unblocked there; for a process whose last work must not be skipped.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Child:
         hang_timeout_s: float | None = None,
         gate: Gate | None = None,
         waits_for_ready: bool = False,
+        holds_sigterm: bool = False,
     ) -> None:
         self.name = name
         self.command = list(command)
@@ -62,6 +64,7 @@ class Child:
         self.hang_timeout_s = hang_timeout_s
         self.gate = gate
         self.waits_for_ready = waits_for_ready
+        self.holds_sigterm = holds_sigterm
         self.running: subprocess.Popen[bytes] | None = None
         self.ready = False
         self.heartbeat_fd: int | None = None
@@ -96,21 +99,22 @@ class Child:
             pass_fds=fds,
             # Ctrl-C in a terminal goes to the whole process group; the parent alone decides who stops when.
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+            preexec_fn=die_with_parent(signal.SIGTERM, held_back=self.holds_sigterm),  # noqa: PLW1509
         )
         if write_end is not None:
             os.close(write_end)
         self.started = self.last_beat = time.monotonic()
         self.ready = self.hang_timeout_s is None
 
-    def listen(self) -> None:
-        """Read what the process wrote to its heartbeat pipe."""
-        if self.heartbeat_fd is None:
-            return
-        with suppress(BlockingIOError):
-            while beats := os.read(self.heartbeat_fd, 4096):
-                self.last_beat = time.monotonic()
-                self.ready = self.ready or READY in beats
+    def listen(self) -> bool:
+        """Read what the process wrote to its heartbeat pipe; return whether it became ready by that."""
+        was_ready = self.ready
+        if self.heartbeat_fd is not None:
+            with suppress(BlockingIOError):
+                while beats := os.read(self.heartbeat_fd, 4096):
+                    self.last_beat = time.monotonic()
+                    self.ready = self.ready or READY in beats
+        return self.ready and not was_ready
 
     def is_hung(self) -> bool:
         """Return whether the process has been silent for too long; getting ready may take longer."""

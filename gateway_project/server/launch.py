@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from gateway_project import file_lock, postgres
 from gateway_project.demo.setup import Demo
@@ -154,8 +155,8 @@ def _stages(options: Options, socket_: socket.socket, gate: Gate, demo: Demo | N
         for number in range(1, options.workers + 1)
     ]
     maintain, shipper = (
-        Child(name, [sys.executable, _MANAGE, command], env=common, waits_for_ready=True)
-        for name, command in (("maintain", "maintain"), ("shipper", "ship"))
+        Child(name, [sys.executable, _MANAGE, command], env=common, waits_for_ready=True, holds_sigterm=holds)
+        for name, command, holds in (("maintain", "maintain", False), ("shipper", "ship", True))
     )
     return [workers, [maintain, *([demo.child()] if demo else [])], [shipper]]
 
@@ -163,9 +164,12 @@ def _stages(options: Options, socket_: socket.socket, gate: Gate, demo: Demo | N
 def _announce(options: Options, port: int, demo: Demo | None, terminal: Terminal) -> None:
     """Print the banner."""
     base = settings.PUBLIC_URL or f"http://{_shown_host(options.host)}:{port}"
-    if demo is not None:
-        demo.discover()
-    found = overview.namespaces() or ["none yet: add an upstream and a namespace in the admin"]
+    try:
+        if demo is not None:
+            demo.discover()
+        found = overview.namespaces() or ["none yet: add an upstream and a namespace in the admin"]
+    except DatabaseError as error:  # it was there a moment ago; calls are served without it
+        found = [f"unknown, the database does not answer: {error}".strip()]
     rows = [("URL", base), ("Admin", f"{base}/admin/"), ("MCP", f"{base}/mcp/<namespace>")]
     rows += [("Namespaces" if index == 0 else "", text) for index, text in enumerate(found)]
     where = _shown_path(settings.DATA_DIR)

@@ -82,8 +82,9 @@ class Supervisor:
     def _take_signals(self) -> None:
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, self._count_signal)
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(signum, self._count_signal)
 
     def _count_signal(self, *_: object) -> None:
         self.stop_signals += 1
@@ -92,7 +93,7 @@ class Supervisor:
         """One round: read heartbeats, reap the dead, kill the hung, start what is due."""
         changed = False
         for child in self.children:
-            child.listen()
+            changed |= child.listen()
             if child.is_hung():
                 logger.error("%s is hung; it is killed and started again", child.name, extra={"pid": child.pid})
                 child.signal(signal.SIGKILL)
@@ -151,6 +152,7 @@ class Supervisor:
             "port": self.port,
             "ready": self.announced,
             "children": {child.name: child.pid for child in self.children},
+            "serving": {child.name: child.ready for child in self.children},
         }
         draft = self.run_dir / f"{STATE_FILE}.new"
         draft.write_text(json.dumps(state, indent=2) + "\n")

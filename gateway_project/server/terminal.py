@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 _BOLD, _DIM, _GREEN, _RED, _PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m"
 
@@ -23,11 +24,11 @@ class Terminal:
 
     def progress(self, step: str) -> None:
         """Name the step that begins now."""
-        print(self._coloured(_DIM, f"  {self.elapsed_s():5.1f} s  {step}"), flush=True)
+        self._print(self._coloured(_DIM, f"  {self.elapsed_s():5.1f} s  {step}"))
 
     def warn(self, text: str) -> None:
         """Say what is not fatal but wants attention."""
-        print(f"  {self._coloured(_RED, 'note')}     {text}", flush=True)
+        self._print(f"  {self._coloured(_RED, 'note')}     {text}")
 
     def banner(self, title: str, rows: Sequence[tuple[str, str]], after: Sequence[str] = ()) -> None:
         """Print a title, aligned name-value rows, and lines that stand alone, such as commands to paste."""
@@ -35,7 +36,12 @@ class Terminal:
         lines = ["", self._coloured(_BOLD + _GREEN, title), ""]
         lines += [f"  {self._coloured(_BOLD, name.ljust(width))}  {value}" for name, value in rows]
         lines += ["", *after] if after else []
-        print("\n".join(lines), end="\n\n", flush=True)
+        self._print("\n".join([*lines, ""]))
+
+    @staticmethod
+    def _print(text: str) -> None:
+        with suppress(OSError):  # whoever read this has gone; the gateway goes on
+            print(text, flush=True)
 
     def _coloured(self, colour: str, text: str) -> str:
         return f"{colour}{text}{_PLAIN}" if self.colours else text

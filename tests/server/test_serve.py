@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,32 @@ def test_connections_made_while_one_worker_of_two_is_killed_all_succeed(make_gat
     os.kill(gateway.worker_pids()[0], signal.SIGKILL)
     for _ in range(100):
         assert gateway.get("/live").status_code == 200
+
+
+def test_workers_restarted_one_after_the_other_fail_no_call(make_gateway: MakeGateway) -> None:
+    gateway = make_gateway(workers=2, env={"GATEWAY_DRAIN_NOTICE_S": "0.2"})
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.wait(0.02):
+            try:
+                statuses.append(gateway.get("/live").status_code)
+            except httpx.HTTPError:
+                statuses.append(0)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for name in ("worker 1", "worker 2") * 2:
+        old = gateway.pid_of(name)
+        assert old
+        os.kill(old, signal.SIGTERM)
+        wait_for(lambda name=name, old=old: gateway.pid_of(name) not in (None, old), 15)
+        wait_for(lambda: all(gateway.state()["serving"].values()), 15)
+    stop.set()
+    asking.join()
+    assert len(statuses) > 50
+    assert set(statuses) == {200}
 
 
 def test_a_hung_worker_is_replaced(make_gateway: MakeGateway) -> None:

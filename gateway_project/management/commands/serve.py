@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
@@ -43,6 +44,8 @@ class Command(BaseCommand):
             raise CommandError("GATEWAY_AUTH_ENABLED=false is accepted on a loopback address only; change --host.")
         if not settings.AUTH_ENABLED and options["host"] not in settings.LOOPBACK_HOSTS:
             raise CommandError("GATEWAY_AUTH_ENABLED=false goes with a loopback --host only, such as 127.0.0.1.")
+        # Until the children run: unwind what has begun, as Ctrl-C does.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         names = ("host", "port", "workers", "config", "prune", "demo")
         try:
             launch.serve(launch.Options(**{name: options[name] for name in names}), Terminal())
