@@ -131,7 +131,7 @@ def test_workers_restarted_one_after_the_other_fail_no_call(make_gateway: MakeGa
 
     asking = threading.Thread(target=ask)
     asking.start()
-    for name in ("worker 1", "worker 2") * 2:
+    for name in ("worker 1", "worker 2"):
         old = gateway.pid_of(name)
         assert old
         os.kill(old, signal.SIGTERM)
