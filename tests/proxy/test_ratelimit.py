@@ -109,8 +109,8 @@ def test_processes_that_share_a_table_admit_as_one(tmp_path: Path) -> None:
         child.wait()
     admitted, tries = (sum(int(row[index]) for row in counts) for index in (0, 1))
     assert tries > 1000
-    # The killed one may have been admitted for what it took in its third of a second.
-    assert 30 * 0.6 < admitted <= 20 + 10 * elapsed + 1
+    # The killed one may have had the whole burst, and its share of the first third of a second.
+    assert 5 <= admitted <= 20 + 10 * elapsed + 1
 
 
 def test_a_client_sees_its_limit_on_every_answer(caller: Caller) -> None:
