@@ -31,6 +31,8 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        # `serve` starts us with SIGTERM held back: a stop while this code was loading must not lose the shipping.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         lock = DirectoryLock(settings.JOURNAL_DIR)
         if not self._take(lock, stop, waits=not options["once"]):
             return
@@ -51,16 +53,17 @@ class Command(BaseCommand):
     def _take(lock: DirectoryLock, stop: threading.Event, waits: bool) -> bool:
         """Take the directory's lock, waiting for a shipper that has it; return False when stopped meanwhile."""
         said = False
-        while not stop.is_set():
+        while True:  # once at least: a stop that came early still ships what is there
             try:
                 lock.take()
             except DirectoryBusyError as error:
                 if not waits:
                     raise CommandError(f"Nothing was shipped: {error}.") from None
+                if stop.is_set():
+                    return False
                 if not said:
                     logger.warning("waiting: %s", error)
                 said = True
                 stop.wait(_RETRY_S)
             else:
                 return True
-        return False
