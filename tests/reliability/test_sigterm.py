@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
+
 from tests.gateway import Gateway
 from tests.reliability.client import Answer, Broken, Connection, protocol_headers, text_of, tool_call
 from tests.reliability.conftest import KEYS, Figure
@@ -107,3 +109,16 @@ async def test_sigterm_answers_what_is_owed(
     assert dict(rows) == wanted
     assert code == 0
     assert took <= DRAIN_S + 2
+
+
+def test_a_stop_right_after_the_start_loses_no_row(
+    make_gateway: Callable[..., Gateway], config: dict[str, Any]
+) -> None:
+    """The shipper may still be loading its code then."""
+    gateway = make_gateway(config=config)
+    for number in range(5):
+        headers = protocol_headers(KEYS["first"], f"early-{number}")
+        body = tool_call("echo", {})
+        assert httpx.post(gateway.url("first"), content=body, headers=headers).status_code == 200
+    assert gateway.stop() == 0
+    assert dict(rows_of(gateway, "early")) == {f"early-{number}": 1 for number in range(5)}
