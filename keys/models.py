@@ -11,7 +11,9 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from keys import secrets
-from namespaces.models import Namespace, Rules, audited, notify_trigger, rule_constraints
+from namespaces.models import Namespace
+from namespaces.rule_columns import Rules, rule_constraints
+from namespaces.tracking import audited, notify_trigger
 
 MAX_RPM = 10_000_000
 

@@ -18,7 +18,8 @@ from django.utils.safestring import SafeString
 from namespaces.addresses import namespace_url
 from namespaces.admin_base import GatewayModelAdmin, state, upstream_state
 from namespaces.forms import NamespaceForm
-from namespaces.models import CatalogueEntry, EntryKind, Mode, Mount, Namespace
+from namespaces.models import CatalogueEntry, EntryKind, Mount, Namespace
+from namespaces.rule_columns import Mode
 from namespaces.rule_form import KINDS, found, rule_fieldsets
 
 

@@ -11,7 +11,8 @@ from django import forms
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from namespaces.models import CatalogueEntry, EntryKind, Mode
+from namespaces.models import CatalogueEntry, EntryKind
+from namespaces.rule_columns import Mode
 
 KINDS = {
     "tools": (EntryKind.TOOL,),

@@ -15,7 +15,8 @@ from gateway_project.configuration.schema import FORMAT_VERSION
 from gateway_project.configuration.servers import KINDS, TIMEOUTS
 from keys.models import ApiKey, Grant, Limits
 from keys.redaction import redact
-from namespaces.models import Namespace, Rules, Upstream, UpstreamCredential
+from namespaces.models import Namespace, Upstream, UpstreamCredential
+from namespaces.rule_columns import Rules
 
 HEADER = """\
 # The gateway's configuration; `manage.py import_config` reads it. A `${VARIABLE}` is taken from the environment.

@@ -20,7 +20,8 @@ from gateway_project.configuration.document import (
 from gateway_project.configuration.errors import Problem
 from keys.models import ApiKey, Grant, KeySecret
 from namespaces.fields import Sealed, UndecryptableError
-from namespaces.models import Mode, Mount, Namespace, Upstream, UpstreamCredential
+from namespaces.models import Mount, Namespace, Upstream, UpstreamCredential
+from namespaces.rule_columns import Mode
 
 
 class Plan:

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from gateway_project.configuration.moments import parse_expiry
 from keys.models import ApiKey, Grant
-from namespaces.models import Mode, Namespace
+from namespaces.models import Namespace
+from namespaces.rule_columns import Mode
 
 
 class Command(BaseCommand):
