@@ -25,6 +25,7 @@ $(VENV)/.deps: requirements.txt
 	@echo "Making the virtual environment and installing what the gateway needs (once, about a minute):"
 	@"$(PYTHON)" -m venv $(VENV) || { echo "venv is missing (Debian: apt-get install python3-venv)"; exit 1; }
 	@$(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt | $(SHOW)
+	@$(PY) -m compileall -q -j 0 $(PACKAGES)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.deps requirements-dev.txt

@@ -75,5 +75,5 @@ def migrate(url: str) -> None:
 def query(url: str, statement: str, *parameters: object) -> list[tuple[object, ...]]:
     """Run one statement and return its rows (none for a statement that returns nothing)."""
     with psycopg.connect(url, autocommit=True) as connection:
-        cursor = connection.execute(statement, parameters)  # type: ignore[arg-type]
+        cursor = connection.execute(statement, parameters or None)  # type: ignore[arg-type]
         return cursor.fetchall() if cursor.description else []

@@ -17,7 +17,7 @@ from gateway_project import maintenance
 logger = logging.getLogger("gateway.maintain")
 # Any numbers that nothing else takes. The office is held for as long as a process maintains; the work is held for
 # one round, so that `--once` and the holder of the office do not do the same at the same time.
-_OFFICE, _WORK = 0x6D63_7067_776D_6E01, 0x6D63_7067_776D_6E02
+OFFICE, _WORK = 0x6D63_7067_776D_6E01, 0x6D63_7067_776D_6E02
 _TICK_S = 1.0
 _STAND_BY_S = 5.0
 
@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
 def _hold_office(connection: psycopg.Connection, jobs: list[maintenance.Job], stop: threading.Event) -> None:
     """Work while this connection holds the office; return to stand by when another host has it."""
-    held = connection.execute("SELECT pg_try_advisory_lock(%s)", [_OFFICE]).fetchone()
+    held = connection.execute("SELECT pg_try_advisory_lock(%s)", [OFFICE]).fetchone()
     if held is None or not held[0]:
         stop.wait(_STAND_BY_S)
         return
