@@ -77,7 +77,7 @@ class Gateway:
         elif isinstance(cause, StreamEnded):
             exchange.conclude(200, "ok", cause.reason)
             if exchange.stream is not None:
-                await exchange.stream.end()
+                await exchange.stream.finish()
         else:
             exchange.conclude(499, "client_gone")
 

@@ -15,6 +15,8 @@ STREAM_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 )
+# How long a stream that we end waits for a client that reads nothing.
+LAST_WORDS_S = 2.0
 
 
 class EventStream:
@@ -40,6 +42,16 @@ class EventStream:
         """Send the last chunk."""
         self.cancel()
         await self._exchange.send({"type": "http.response.body", "body": b""})
+
+    async def finish(self, data: bytes = b"") -> None:
+        """Send the last words and the last chunk; a client that does not read them in time is cut off."""
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                if data:
+                    await self.push(data)
+                await self.end()
+        except TimeoutError:
+            self._exchange.cut()
 
     def cancel(self) -> None:
         """Send no more comments."""

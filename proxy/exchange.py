@@ -156,6 +156,11 @@ class Exchange:
             self.cause = cause
             self._task.cancel()
 
+    def cut(self) -> None:
+        """Close the client's connection without a word more."""
+        if self._connection is not None:
+            self._connection.transport.abort()
+
     def settle(self) -> None:
         """Take back the cancellation that `abort` asked for, once it has been caught."""
         if self._task is not None:
@@ -281,6 +286,5 @@ class Exchange:
         self.conclude(200, error.outcome, error.reason, error.code, len(body))
         if self.stream is None:
             return
-        if not self.long_lived and self.message is not None and self.message.kind == "request":
-            await self.stream.push(Event(body).encode())
-        await self.stream.end()
+        answers = not self.long_lived and self.message is not None and self.message.kind == "request"
+        await self.stream.finish(Event(body).encode() if answers else b"")
