@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ LEGACY_VERSION = "2025-11-25"
 CLIENT = {"name": "mcp-gateway", "version": "1"}
 # The gateway's own look at an upstream's lists goes under no key.
 GATEWAY_ITSELF = -1
+# What may end a header's name (RFC 9110 section 5.1); an upstream's schema says what it likes.
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _MODERN_ERRORS = frozenset((-32020, -32021, -32022))
 
 
@@ -155,9 +158,10 @@ class UpstreamState:
                 value = values.get(name)
                 if not isinstance(part, dict) or value is None:
                     continue
-                if isinstance(part.get("x-mcp-header"), str) and isinstance(value, str | int | bool):
+                header = part.get("x-mcp-header")
+                if isinstance(header, str) and _TOKEN.fullmatch(header) and isinstance(value, str | int | bool):
                     text = value if isinstance(value, str) else json.dumps(value)
-                    headers[f"Mcp-Param-{part['x-mcp-header']}"] = encode_value(text)
+                    headers[f"Mcp-Param-{header}"] = encode_value(text)
                 elif isinstance(value, dict):
                     pending.append((part, value))
         return headers

@@ -113,6 +113,8 @@ class UpstreamClient:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if "Accept" not in headers:
             lines += f"Accept: {BOTH_TYPES}\r\n"
+        if lines.count("\n") != lines.count("\r") or lines.count("\n") != len(headers) + ("Accept" not in headers):
+            raise UpstreamFailed("A header for the upstream holds a line break.", reason="upstream_broken")
         length = "" if body is None else f"Content-Length: {len(body)}\r\n"
         head = f"{method}{self._begin}{lines}{length}\r\n".encode("latin-1")
         connection = self._reuse() or await self._connect()
