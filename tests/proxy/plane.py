@@ -84,6 +84,8 @@ def _hostile(base: str) -> dict[str, Any]:
     found: dict[str, Any] = {f"h-{name}": {"url": f"{base}/{name}", "era": "legacy"} | limits for name in BEHAVIOURS}
     found["h-ok-modern"] = {"url": f"{base}/ok?era=modern"} | limits
     found["h-request-modern"] = {"url": f"{base}/sse-server-request?era=modern"} | limits
+    # Only its deadline ends this one.
+    found["flood"] = {"url": f"{base}/endless-sse", "era": "legacy"} | limits | {"max_response_bytes": 1 << 32}
     # The behaviour from the first message on, the handshake included.
     for name in ("big-session", "sse-endpoint", "status-401", "hang"):
         found[f"all-{name}"] = {"url": f"{base}/{name}?all=1"} | limits

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import threading
+import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.gateway import wait_for
-from tests.proxy.plane import HOSTILE_ANSWER_BYTES, HOSTILE_DEADLINE_S, UPSTREAM_SECRET, Caller, message, tool_call
+from tests.proxy.plane import HOSTILE_DEADLINE_S, UPSTREAM_SECRET, Caller, message, tool_call
 from tests.proxy.wire import Answer
 from tests.upstreams.hostile import BEHAVIOURS, BEHAVIOURS_BY_CASE
 from tests.upstreams.hostile_lists import GOOD
@@ -220,49 +218,6 @@ def test_u19_a_changed_tool_is_noticed(caller: Caller) -> None:
     wait_for(lambda: caller.gateway.query(digest) not in ([], before), 10)
 
 
-def _resources(caller: Caller) -> tuple[int, int]:
-    """Resident bytes and open descriptors of the gateway's worker."""
-    (pid,) = caller.gateway.worker_pids()
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def test_p6_a_hostile_upstream_cannot_exhaust_the_gateway(caller: Caller) -> None:
-    """Each behaviour at once, four times over; afterwards memory and descriptors are back."""
-    _call(caller, "ok")
-    before, descriptors = _resources(caller)
-    failures: list[str] = []
-
-    def call(name: str) -> None:
-        try:
-            answer = caller.post(f"h-{name}", tool_call(identifier=7), timeout_s=20)
-            assert answer.message["id"] == 7, answer
-        except Exception as error:
-            failures.append(f"{name}: {error!r}")
-
-    for part in range(0, len(BEHAVIOURS), 20):
-        threads = [threading.Thread(target=call, args=[name]) for name in BEHAVIOURS[part : part + 20] * 2]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-    assert not failures, failures
-    time.sleep(5)  # kept connections to upstreams close after four seconds
-    after, left = _resources(caller)
-    assert after - before < (64 << 20) + 4 * HOSTILE_ANSWER_BYTES, f"{(after - before) >> 20} MiB more"
-    assert left <= descriptors + 2
-    assert caller.post("h-ok", tool_call()).text == "ok"
-
-
-def test_p7_a_decompression_bomb_is_refused_at_its_head(caller: Caller) -> None:
-    begun = time.monotonic()
-    _call(caller, "gzip-bad")
-    before, _ = _resources(caller)
-    for _ in range(5):
-        assert _call(caller, "gzip-unasked").reason == "upstream_encoding"
-    assert _resources(caller)[0] - before < 8 << 20 and time.monotonic() - begun < 2
-
-
 def test_the_upstreams_credential_goes_to_it_and_to_nobody_else(caller: Caller) -> None:
     caller.forget("sdk", "hostile")
     assert UPSTREAM_SECRET not in caller.post("echo", tool_call()).body.decode()
@@ -272,3 +227,33 @@ def test_the_upstreams_credential_goes_to_it_and_to_nobody_else(caller: Caller) 
     assert set(sent) == {f"Bearer {UPSTREAM_SECRET}"}
     names = {name.lower() for seen in caller.seen("hostile")["requests"] for name, _ in seen["headers"]}
     assert "authorization" not in names and "x-api-key" not in names
+
+
+def test_r6_a_schema_writes_no_header_of_its_own(caller: Caller) -> None:
+    """Where bare calls mirror arguments into headers, the upstream's schema names them."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string", "x-mcp-header": "A\r\nX-Injected: yes"},
+            "b": {"type": "string", "x-mcp-header": "B: c"},
+            "c": {"type": "string", "x-mcp-header": "Good"},
+        },
+    }
+    caller.gateway.query(
+        "INSERT INTO namespaces_catalogueentry (upstream_id, kind, name, title, description, definition, digest,"
+        " first_seen_at, changed_at) SELECT id, 'tool', 'mirrored', '', '', %s::jsonb, '', now(), now()"
+        " FROM namespaces_upstream WHERE slug = 'h-ok-modern' ON CONFLICT DO NOTHING",
+        json.dumps({"name": "mirrored", "inputSchema": schema}),
+    )
+    arguments = {"a": "one", "b": "two", "c": "line\r\nX-Injected: yes"}
+
+    def mirrored() -> dict[str, str]:
+        caller.forget("hostile")
+        assert caller.post("h-ok-modern", tool_call("mirrored", arguments)).status == 200
+        (seen,) = (seen for seen in caller.seen("hostile")["requests"] if seen["rpc_method"] == "tools/call")
+        return {name.lower(): value for name, value in seen["headers"]}
+
+    wait_for(lambda: "mcp-param-good" in mirrored(), 5)
+    sent = mirrored()
+    assert sent["mcp-param-good"].startswith("=?base64?") and "x-injected" not in sent
+    assert [name for name in sent if name.startswith("mcp-param")] == ["mcp-param-good"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -251,18 +252,24 @@ def test_p10_an_upstream_learns_at_once_that_the_client_left(
     assert time.monotonic() - begun < 1.0
 
 
-def test_a_reader_that_reads_nothing_is_bounded(caller: Caller) -> None:
-    """20 streams of 100 MB a second each, read by nobody: the upstream is held back and cut at its deadline."""
+def test_p30_readers_that_read_nothing_are_bounded_and_cut(caller: Caller) -> None:
+    """20 streams as fast as they are taken, read by nobody: the upstream is held back, and all ends at the deadline."""
     (pid,) = caller.gateway.worker_pids()
 
     def resident() -> int:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    before = resident()
-    streams = [caller.open_stream("h-endless-sse", tool_call()) for _ in range(20)]
+    def sockets() -> int:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+
+    assert caller.post("echo", tool_call()).status == 200
+    before, descriptors = resident(), sockets()
+    streams = [caller.open_stream("flood", tool_call()) for _ in range(20)]
     time.sleep(1)
+    assert sockets() >= descriptors + 20
     assert resident() - before < 20 * (2 << 20), "more than 2 MiB a reader"
-    wait_for(lambda: caller.seen("hostile")["open"] <= 1, 4, "the upstream's streams outlived their deadline")
+    assert caller.post("echo", tool_call()).status == 200
+    wait_for(lambda: caller.seen("hostile")["open"] <= 1, 4, "the upstream's calls outlived their deadline")
+    wait_for(lambda: sockets() <= descriptors + 3, 5, "clients that read nothing are waited for")
     for stream in streams:
         stream.close()
-    assert caller.post("echo", tool_call()).status == 200
