@@ -36,7 +36,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: Any = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._open = True
         self._busy = False
@@ -51,8 +51,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.complete = False
         self._head_done = False
         self._interim = 0
-        self._head_bytes = self._received = 0
-        self._header_count = 0
+        self._head_bytes = self._header_count = 0
+        self._bodiless = 0  # bytes that came since the last of the body's, or before the first of them
         self._until_end = False
         self._paused = False
         self._error: UpstreamFailed | None = None
@@ -63,8 +63,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether a new request may be written."""
-        return self._open and not self._busy
+        """Whether a new request may be written. A closing transport would swallow it."""
+        return self._open and not self._busy and not self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
         """Write a whole request."""
@@ -93,8 +93,12 @@ class UpstreamConnection(asyncio.Protocol):
         return chunk
 
     def release(self) -> bool:
-        """End the work on an answer; return whether the connection can serve another request."""
-        if self.complete and self._reusable and self._open and not self._chunks:
+        """End the work on an answer; return whether the connection can serve another request.
+
+        An upstream that answered early and has not taken the whole request may never take the next one.
+        """
+        exact = self.complete and self._reusable and self._open and not self._chunks
+        if exact and not self._transport.get_write_buffer_size():
             self._busy = False
             return True
         self.abort()
@@ -137,8 +141,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._reusable = False
             self.abort()
             return
-        if not self._head_done:
-            self._received += len(data)
+        self._bodiless += len(data)
         try:
             self._parser.feed_data(data)
         except UpstreamFailed as error:
@@ -146,17 +149,27 @@ class UpstreamConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             cause = error.__context__
             self._fail(cause if isinstance(cause, UpstreamFailed) else broken())
-        if not self._head_done and self._received > MAX_HEAD_BYTES:
-            self._fail(broken())  # a head without an end
+        if self._bodiless > MAX_HEAD_BYTES:
+            self._fail(broken())  # a head, a trailer or a chunk's extension without an end
+
+    def eof_received(self) -> bool:
+        """The upstream has said its last: the end of a body that has no other end, else a failure.
+
+        Under TLS this is its closure alert; without one such a body counts as cut off (RFC 9112 §9.8).
+        """
+        if self._head_done and self._until_end and self._error is None:
+            self.complete = True
+        # At once: what it did not take of the request would otherwise keep the transport from closing.
+        self._fail(closed())
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone: the end of a body that has no other end, else a failure."""
+        """The connection is gone, and with it what was not complete."""
         self._open = False
-        if self._head_done and self._until_end and exc is None and self._error is None:
-            self.complete = True
-        elif not self.complete and self._error is None:
+        if not self.complete and self._error is None:
             self._error = closed()
         self._wake()
+        self._parser = None  # it refers to this object; the cycle would wait for the garbage collector
 
     # -- what the parser says --
 
@@ -182,17 +195,22 @@ class UpstreamConnection(asyncio.Protocol):
         if self.complete:
             return
         status = self._parser.get_status_code()
-        if status < 200:
+        framed = "content-length" in self.headers
+        coding = self.headers.get("transfer-encoding")
+        if 100 <= status < 200:
             self._interim += 1
-            if status == 101 or self._interim > MAX_INTERIM:
+            # The parser reads a body behind some of them; there is none (RFC 9110 §15.2).
+            if status == 101 or self._interim > MAX_INTERIM or framed or coding is not None:
                 raise broken()
             return
         self.status = status
-        coding = self.headers.get("transfer-encoding")
-        if coding is not None and (coding.lower() != "chunked" or "content-length" in self.headers):
+        if coding is not None and (coding.lower() != "chunked" or framed):
             raise broken()
-        self._until_end = coding is None and "content-length" not in self.headers and status not in (204, 304)
+        self._until_end = coding is None and not framed and status not in (204, 304)
         self._reusable = self._parser.should_keep_alive() and not self._until_end
+        if coding is not None and self._parser.get_http_version() != "1.1":
+            self._reusable = False  # HTTP/1.0 knows no chunks (RFC 9112 §6.1)
+        self._bodiless = 0
         self._head_done = True
         self._wake()
 
@@ -200,6 +218,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Keep body bytes; stop reading while there are too many that nobody took."""
         if self.complete:
             return
+        self._bodiless = 0
         self._chunks.append(body)
         self._buffered += len(body)
         if self._buffered > READ_AHEAD_BYTES and not self._paused and self._open:
