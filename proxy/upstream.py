@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,13 +17,14 @@ from aiohappyeyeballs import start_connection
 
 from namespaces import egress
 from proxy.errors import UpstreamFailed, UpstreamTimeout
-from proxy.upstream_connection import READ_AHEAD_BYTES, UpstreamConnection
+from proxy.upstream_connection import READ_AHEAD_BYTES, UpstreamConnection, closed
 
 if TYPE_CHECKING:
     from proxy.snapshot import UpstreamEntry
 
 # Servers commonly close an idle connection after 5 s, and a POST may not be repeated.
 KEEP_ALIVE_S = 4.0
+SWEEP_S = 0.5
 USER_AGENT = "mcp-gateway"
 BOTH_TYPES = "application/json, text/event-stream"
 # The next address is tried beside one that does not answer (RFC 8305).
@@ -31,48 +32,84 @@ HAPPY_EYEBALLS_DELAY_S = 0.25
 
 
 class UpstreamAnswer:
-    """An upstream's answer: status and headers (lower-case names) are there, the body is read in chunks."""
+    """An upstream's answer: status and headers (lower-case names) are there, the body is read in chunks.
 
-    __slots__ = ("_body", "_client", "_connection", "headers", "status")
+    Its connection goes back as soon as the body has been read to its end, and is closed by a read that fails
+    or is cancelled.
+    """
+
+    __slots__ = ("_body", "_client", "_connection", "_ended", "headers", "status")
 
     def __init__(self, client: UpstreamClient, connection: UpstreamConnection) -> None:
         self._client = client
         self._connection: UpstreamConnection | None = connection
+        self._ended = False
         self._body: bytes | None = None
         self.status = connection.status
         self.headers = connection.headers
 
-    async def read(self, cap: int) -> bytes:
-        """Return the whole body, also a second time. Raises UpstreamFailed above `cap` bytes or when it breaks off."""
+    async def read(self, cap: int, touch: Callable[[], None] | None = None) -> bytes:
+        """Return the whole body, also a second time; `touch` is called for each piece of it.
+
+        Raises UpstreamFailed above `cap` bytes or when it breaks off.
+        """
         if self._body is None:
             declared = self.headers.get("content-length", "0")
-            self._body = await self._gather(cap if declared.isdigit() and int(declared) <= cap else -1)
+            self._body = await self._gather(cap if declared.isdigit() and int(declared) <= cap else -1, touch)
         return self._body
 
-    async def _gather(self, cap: int) -> bytes:
-        parts: list[bytes] = []
-        while cap >= 0 and self._connection is not None and (chunk := await self._connection.read_some()):
-            cap -= len(chunk)
-            parts.append(chunk)
-        if cap < 0:
+    async def _gather(self, cap: int, touch: Callable[[], None] | None) -> bytes:
+        first = await self._next() if cap >= 0 else b""
+        # One buffer: in a list, bytes that drip in one by one would take thirty times their size.
+        rest = bytearray()
+        left = cap - len(first)
+        while left >= 0 and (chunk := await self._next()):
+            left -= len(chunk)
+            rest += chunk
+            if touch is not None:
+                touch()
+        if left < 0:
+            self.close()
             raise UpstreamFailed("The upstream's answer is too large.", reason="answer_too_large")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return first + rest if rest else first
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives. Raises UpstreamFailed when it breaks off."""
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return the iterator over the body as it arrives. It raises UpstreamFailed when the body breaks off."""
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._next()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def _next(self) -> bytes:
+        """Return the next bytes of the body; empty at its end."""
         connection = self._connection
-        while connection is not None and (chunk := await connection.read_some()):
-            yield chunk
+        if connection is None:
+            if self._ended:
+                return b""
+            raise closed()
+        try:
+            chunk = await connection.read_some()
+        except BaseException:
+            self.close()
+            raise
+        if not chunk:
+            self._ended = True
+            self.close()
+        return chunk
 
     async def drain(self, grace_s: float) -> None:
         """Give the connection back if the body ends within `grace_s` seconds and 64 KiB, else close it."""
         left = READ_AHEAD_BYTES
         try:
             async with asyncio.timeout(grace_s):
-                async for chunk in self.chunks():
+                while left >= 0 and (chunk := await self._next()):
                     left -= len(chunk)
-                    if left < 0:
-                        break
         except (TimeoutError, UpstreamFailed):
             pass
         self.close()
@@ -96,6 +133,7 @@ class UpstreamClient:
         self._connect_s = entry.deadlines.connect_s
         self._loop = asyncio.get_running_loop()
         self._idle: list[UpstreamConnection] = []
+        self._closed = False
         self._sweep: asyncio.TimerHandle | None = None
         path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         fixed = {"Host": parts.netloc, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
@@ -151,7 +189,8 @@ class UpstreamClient:
                     ssl=self._tls,
                     server_hostname=self._host if self._tls else None,
                 )
-        except (TimeoutError, egress.EgressError, OSError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
+            # ValueError: a name that no resolver takes; RuntimeError: uvloop's word for some failed connects.
             raise translate(error) from None
         return connection
 
@@ -159,22 +198,28 @@ class UpstreamClient:
         """Keep a connection whose answer was read to its exact end for the next request; close any other."""
         if not connection.release():
             return
+        if self._closed:
+            connection.abort()
+            return
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweep is None:
-            self._sweep = self._loop.call_later(1.0, self._close_idle)
+            self._sweep = self._loop.call_later(SWEEP_S, self._close_idle)
 
     def _close_idle(self) -> None:
         """Close what has been idle for too long."""
         oldest = self._loop.time() - KEEP_ALIVE_S
-        stale = [connection for connection in self._idle if connection.idle_since <= oldest or not connection.usable]
-        self._idle = [connection for connection in self._idle if connection not in stale]
-        for connection in stale:
-            connection.abort()
-        self._sweep = self._loop.call_later(1.0, self._close_idle) if self._idle else None
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            if connection.usable and connection.idle_since > oldest:
+                self._idle.append(connection)
+            else:
+                connection.abort()
+        self._sweep = self._loop.call_later(SWEEP_S, self._close_idle) if self._idle else None
 
     async def close(self) -> None:
         """Close every idle connection; those in use close with their answers."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
@@ -185,7 +230,7 @@ class UpstreamClient:
 
 def _check(connection: UpstreamConnection) -> None:
     """Raise UpstreamFailed for an answer whose head says that it cannot be passed on."""
-    if connection.status > 599:
+    if not 200 <= connection.status <= 599:
         raise UpstreamFailed("The upstream answered with no valid status.", reason="upstream_status_invalid")
     if connection.headers.get("content-encoding", "identity").lower() not in ("identity", ""):
         raise UpstreamFailed("The upstream compressed its answer unasked.", reason="upstream_encoding")
@@ -199,6 +244,8 @@ def translate(error: Exception) -> UpstreamFailed | UpstreamTimeout:
         return UpstreamTimeout("The upstream did not accept a connection in time.", reason="connect_timeout")
     if isinstance(error, ssl.SSLError):
         return UpstreamFailed("The upstream's TLS certificate was refused.", reason="upstream_tls")
+    if isinstance(error, UnicodeError):
+        return UpstreamFailed("The upstream's host name cannot be one.", reason="url_invalid")
     if isinstance(error, socket.gaierror):
         return UpstreamFailed("The upstream's host name does not resolve.", reason="upstream_dns")
     return UpstreamFailed("The upstream cannot be reached.", reason="upstream_unreachable")
