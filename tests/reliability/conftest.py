@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
+from keys import secrets
 from tests.conftest import Gateways
 from tests.gateway import Gateway
 from tests.upstreams.listening import started
 
-KEYS = {
-    "first": "reliability-first-0123456789abcdef",
-    "second": "reliability-second-0123456789abcdef",
-    "limited": "reliability-limited-0123456789abcdef",
-}
+# By their users: two with a namespace each, one with a limit, and some that a single test each may spoil.
+SPARE = ("revoked", "narrowed", "expiring", "guessed")
+KEYS = {user: secrets.generate() for user in ("first", "second", "limited", *SPARE)}
 Figure = Callable[..., None]
 
 
@@ -61,6 +60,7 @@ def config(upstream: Upstream) -> dict[str, Any]:
             key["first"] | {"namespaces": ["first", "listed"]},
             key["second"] | {"namespaces": ["second", "listed"]},
             key["limited"] | {"namespaces": ["limited"], "requests_per_minute": 100, "burst": 10},
+            *(key[user] | {"namespaces": ["first", "listed"]} for user in SPARE),
         ],
     }
 

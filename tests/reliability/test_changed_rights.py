@@ -10,17 +10,11 @@ import pytest
 
 from tests.gateway import Gateway
 from tests.reliability.client import Answer, Broken, Connection, protocol_headers, text_of, tool_call
-from tests.reliability.conftest import Figure
+from tests.reliability.conftest import KEYS, Figure
 from tests.reliability.workers import one_connection_each
 
 POLLS_PER_S = 20
 STREAMS = 10
-
-
-@pytest.fixture
-def key(four_workers: Gateway) -> str:
-    """A fresh key for the namespaces `first` and `listed`."""
-    return four_workers.create_key("--user", "rights", "--namespace", "first", "listed")
 
 
 async def _poll(
@@ -64,13 +58,14 @@ async def _change_under_polls(
 
 
 async def test_a_revoked_key_is_refused_by_every_worker_and_its_streams_end(
-    four_workers: Gateway, key: str, figure: Figure
+    four_workers: Gateway, figure: Figure
 ) -> None:
+    key = KEYS["revoked"]
     streams = [await _open_stream(four_workers, key) for _ in range(STREAMS)]
 
     async def revoke() -> None:
-        where = "id = (SELECT max(id) FROM keys_apikey)"
-        await asyncio.to_thread(four_workers.query, f"UPDATE keys_apikey SET revoked_at = now() WHERE {where}")
+        statement = "UPDATE keys_apikey SET revoked_at = now() WHERE user_id = 'revoked'"
+        await asyncio.to_thread(four_workers.query, statement)
         nonlocal revoked
         revoked = time.monotonic()
 
@@ -111,15 +106,13 @@ async def _end_of(connection: Connection) -> float:
     return time.monotonic()
 
 
-async def test_an_edited_allow_list_is_in_force_in_every_worker(
-    four_workers: Gateway, key: str, figure: Figure
-) -> None:
-    def set_list(names: str) -> Awaitable[object]:
+async def test_an_edited_allow_list_is_in_force_in_every_worker(four_workers: Gateway, figure: Figure) -> None:
+    def set_list(names: list[str]) -> Awaitable[object]:
         statement = "UPDATE namespaces_namespace SET tools_listed = %s WHERE slug = 'listed'"
         return asyncio.to_thread(four_workers.query, statement, names)
 
-    column = await asyncio.to_thread(_type_of_tools_listed, four_workers)
-    both, one = ('["echo", "add"]', '["add"]') if column == "jsonb" else ("{echo,add}", "{add}")
+    key = KEYS["narrowed"]
+    both, one = ["echo", "add"], ["add"]
     try:
         lasts, polls = await _change_under_polls(
             four_workers, key, "/mcp/listed", lambda: set_list(one), lambda answer: "result" in answer.json()
@@ -139,18 +132,13 @@ async def test_an_edited_allow_list_is_in_force_in_every_worker(
     assert max(*lasts, *back) <= 2
 
 
-def _type_of_tools_listed(gateway: Gateway) -> str:
-    statement = "SELECT data_type FROM information_schema.columns WHERE table_name = %s AND column_name = %s"
-    ((kind,),) = gateway.query(statement, "namespaces_namespace", "tools_listed")
-    return str(kind)
-
-
-async def test_a_key_expires_to_the_second(four_workers: Gateway, key: str, figure: Figure) -> None:
+async def test_a_key_expires_to_the_second(four_workers: Gateway, figure: Figure) -> None:
+    key = KEYS["expiring"]
     stream = await _open_stream(four_workers, key)
     ending = asyncio.create_task(_end_of(stream))
     connections = await one_connection_each(four_workers)
     expires = time.time() + 3
-    statement = "UPDATE keys_apikey SET expires_at = to_timestamp(%s) WHERE id = (SELECT max(id) FROM keys_apikey)"
+    statement = "UPDATE keys_apikey SET expires_at = to_timestamp(%s) WHERE user_id = 'expiring'"
     await asyncio.to_thread(four_workers.query, statement, expires)
     offset = time.time() - time.monotonic()
     seen = await _poll(connections, key, "/mcp/first", expires + 2)

@@ -17,7 +17,8 @@ async def test_a_limit_is_exact_over_four_workers(four_workers: Gateway, full: b
     seconds = 60 if full else 6
     statuses: Counter[int] = Counter()
     untold = 0
-    await asyncio.sleep(60 / RPM * BURST)  # whatever an earlier test used up has come back
+    if full:  # whatever the short form used up has come back
+        await asyncio.sleep(60 / RPM * BURST)
     begun = time.monotonic()
 
     async def call() -> None:
