@@ -26,6 +26,8 @@ _CODE = Path(__file__).resolve().parent.parent
 _WITHOUT_DATABASE = frozenset(
     "serve restore help version check collectstatic compilemessages diffsettings makemessages".split()
 )
+# These look after the tables themselves; every other command finds them made in a new database.
+_WITHOUT_TABLES = frozenset("migrate makemigrations showmigrations sqlmigrate dbshell flush test create_admin".split())
 _keepers: list[subprocess.Popen[bytes]] = []
 
 Say = Callable[[str], None]
@@ -109,8 +111,19 @@ def for_command(argv: list[str]) -> Iterator[None]:
     if not embedded:
         yield
         return
+    is_new = not (data_dir / "postgres").exists()
     with _or_exit(f"manage.py {name}"), running(data_dir):
+        if is_new and name not in _WITHOUT_TABLES:
+            _make_tables()
         yield
+
+
+def _make_tables() -> None:
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
 
 
 @contextmanager

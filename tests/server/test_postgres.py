@@ -17,7 +17,7 @@ import pytest
 from gateway_project import file_lock, postgres, postgres_cluster
 from gateway_project.postgres_binaries import PostgresError
 from tests.databases import url_of_socket
-from tests.gateway import ROOT, wait_for
+from tests.gateway import ROOT, Gateway, wait_for
 
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 IS_ROOT = os.geteuid() == 0
@@ -325,3 +325,9 @@ def test_a_socket_directory_laid_by_somebody_else_is_refused(data_dir: Path, tmp
     sockets.symlink_to(elsewhere)
     with pytest.raises(PostgresError, match="0700"), postgres.running(data_dir):
         pass
+
+
+def test_a_command_on_a_new_data_directory_finds_its_tables(data_dir: Path) -> None:
+    gateway = Gateway(data_dir=data_dir)
+    assert gateway.create_key("--user", "early").startswith("mcpgw_")
+    assert is_stopped(data_dir)
