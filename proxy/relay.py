@@ -42,7 +42,9 @@ class Relay:
                 await self.answer.drain(DRAIN_S)
             return
         self._refuse_status()
-        body = await self.answer.read(self.desk.upstream.max_response_bytes)
+        deadline = self.exchange.deadline
+        assert deadline is not None  # noqa: S101
+        body = await self.answer.read(self.desk.upstream.max_response_bytes, deadline.touch)
         value = self._read(body)
         if self.answer.status != 200:
             await self._pass_error(value, body)
