@@ -40,9 +40,10 @@ def plane_upstreams() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="package")
 def plane(request: pytest.FixtureRequest, plane_upstreams: dict[str, str]) -> Iterator[Gateway]:
-    """Yield the gateway."""
+    """Yield the gateway. Its environment names a proxy, which nothing may ever use."""
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), plane_upstreams["hostile"])
     with Gateways(request) as start:
-        yield start(config=configuration(plane_upstreams), env=ENVIRONMENT)
+        yield start(config=configuration(plane_upstreams), env=ENVIRONMENT | proxies)
 
 
 @pytest.fixture(scope="package")

@@ -81,7 +81,11 @@ def _hostile(base: str) -> dict[str, Any]:
         "timeouts": {"connect": "1s", "first_byte": "1s", "idle": "1s", "total": f"{HOSTILE_DEADLINE_S:g}s"},
         "max_response_bytes": HOSTILE_ANSWER_BYTES,
     }
-    found: dict[str, Any] = {f"h-{name}": {"url": f"{base}/{name}", "era": "legacy"} | limits for name in BEHAVIOURS}
+    # Smaller than they could be: making them must not take the upstream longer than the first-byte deadline.
+    paths = {"huge": "huge?mb=4", "gzip-bomb": "gzip-bomb?mb=64"}
+    found: dict[str, Any] = {
+        f"h-{name}": {"url": f"{base}/{paths.get(name, name)}", "era": "legacy"} | limits for name in BEHAVIOURS
+    }
     found["h-ok-modern"] = {"url": f"{base}/ok?era=modern"} | limits
     found["h-request-modern"] = {"url": f"{base}/sse-server-request?era=modern"} | limits
     # Only its deadline ends this one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -183,15 +184,17 @@ def test_a13_many_wrong_keys_from_one_address_are_slowed_down_and_good_ones_are_
     guesser = Caller(start_gateway(config=configuration({**plane_upstreams}, hostile=False)), plane_upstreams)
     head = [("X-API-Key", "a wrong key"), ("Content-Type", "application/json")]
     found: Counter[int] = Counter()
+    begun = time.monotonic()
     with Connection(guesser.port) as connection:
-        for _ in range(10_000):
+        for _ in range(3000):
             connection.send(request("/mcp/echo", b"{}", head))
             answer = connection.read()
             assert answer is not None
             found[answer.status] += 1
-    assert found.keys() == {401, 429} and 200 <= found[401] < 500
-    expect_refused(answer, [429], [-31429])
-    assert answer.reason == "too_many_failures" and int(answer.header("retry-after") or 0) >= 1
+            if answer.status == 429:
+                expect_refused(answer, [429], [-31429])
+                assert answer.reason == "too_many_failures" and int(answer.header("retry-after") or 0) >= 1
+    assert found.keys() == {401, 429}
+    assert 200 <= found[401] <= 200 + 600 / 60 * (time.monotonic() - begun) + 1
     assert guesser.post("echo", tool_call()).status == 200
     assert guesser.post("echo", tool_call(), key=None).status == 401
-    assert guesser.post("echo", tool_call(), {"X-API-Key": "wrong"}, key=None).status == 429

@@ -46,12 +46,11 @@ def test_p6_a_hostile_upstream_cannot_exhaust_the_gateway(caller: Caller) -> Non
 
 
 def test_p7_a_decompression_bomb_is_refused_at_its_head(caller: Caller) -> None:
-    """512 MiB, compressed a thousand times: nothing of it is inflated, whoever asked for it."""
+    """64 MiB, compressed a thousand times: nothing of it is inflated, whoever asked for it."""
     caller.post("h-gzip-bad", tool_call())
     before, _ = _resources(caller)
     for _ in range(3):
         begun = time.monotonic()
-        # Making the bomb may take the upstream longer than the first-byte deadline of a second.
-        assert caller.post("h-gzip-bomb", tool_call()).reason in ("upstream_encoding", "first_byte_timeout")
+        assert caller.post("h-gzip-bomb", tool_call()).reason == "upstream_encoding"
         assert time.monotonic() - begun < 2
     assert _resources(caller)[0] - before < 8 << 20
