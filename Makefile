@@ -14,7 +14,7 @@ SHOW := sed -un -e 's/^Collecting \([^ ]*\).*/    \1/p' -e 's/^Installing collec
 UV_COMPILE := $(VENV)/bin/uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .PHONY: help setup deps dev build run run-reload test test-unit test-integration test-all test-cover lint format \
-	typecheck bench bench-quick conformance faults audit lock docker-build docker-up docker-down docker-logs clean
+	typecheck bench bench-quick conformance faults faults-full audit lock docker-build docker-up docker-down docker-logs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
@@ -89,7 +89,10 @@ conformance: dev ## the protocol's own suite, directly and through the gateway (
 	$(PY) -m tests.conformance.run
 
 faults: dev ## kill, stop and starve every part under load, and count the rows
-	$(PYTEST) tests/reliability
+	$(PY) -m benchmarks.faults
+
+faults-full: dev ## the same at full length (ten minutes); writes benchmarks/results/
+	$(PY) -m benchmarks.faults --full
 
 audit: dev ## known vulnerabilities in the pinned packages
 	$(VENV)/bin/pip-audit -r requirements.txt
