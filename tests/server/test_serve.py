@@ -139,7 +139,7 @@ def test_workers_restarted_one_after_the_other_fail_no_call(make_gateway: MakeGa
         wait_for(lambda: all(gateway.state()["serving"].values()), 15)
     stop.set()
     asking.join()
-    assert len(statuses) > 50
+    assert len(statuses) > 10
     assert set(statuses) == {200}
 
 
