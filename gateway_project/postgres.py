@@ -21,7 +21,7 @@ from gateway_project.postgres_binaries import PostgresError
 
 _SOCKET_PATH_BYTES = 107  # sun_path holds 108 with its final NUL
 _PATIENCE_S = 30.0
-_LEAVING_S = 10.0
+_LEAVING_S = 40.0  # its last checkpoint may have much to write
 _CODE = Path(__file__).resolve().parent.parent
 _WITHOUT_DATABASE = frozenset(
     "serve restore help version check collectstatic compilemessages diffsettings makemessages".split()
