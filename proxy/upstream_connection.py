@@ -7,6 +7,7 @@ connection is used again only after a complete and exact answer.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from typing import Any
 
@@ -157,11 +158,19 @@ class UpstreamConnection(asyncio.Protocol):
 
         Under TLS this is its closure alert; without one such a body counts as cut off (RFC 9112 §9.8).
         """
-        if self._head_done and self._until_end and self._error is None:
+        if self._head_done and self._until_end and self._error is None and self._said_so():
             self.complete = True
         # At once: what it did not take of the request would otherwise keep the transport from closing.
         self._fail(closed())
         return False
+
+    def _said_so(self) -> bool:
+        """Return whether the end is the upstream's own: anybody on the way can end TCP beneath TLS."""
+        tls = self._transport.get_extra_info("ssl_object")
+        try:
+            return tls is None or tls.read(1) == b""
+        except ssl.SSLError:
+            return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, and with it what was not complete."""
@@ -181,6 +190,8 @@ class UpstreamConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; copies are joined. Trailers are dropped."""
         if self._head_done:
+            # The parser takes a trailer such as `Connection: close` for framing, of this answer or of the next one.
+            self._reusable = False
             return
         self._header_count += 1
         self._head_bytes += len(name) + len(value)
