@@ -59,16 +59,17 @@ class UpstreamAnswer:
         return self._body
 
     async def _gather(self, cap: int, touch: Callable[[], None] | None) -> bytes:
-        first = await self._next() if cap >= 0 else b""
-        # One buffer: in a list, bytes that drip in one by one would take thirty times their size.
-        rest = bytearray()
-        left = cap - len(first)
-        while left >= 0 and (chunk := await self._next()):
-            left -= len(chunk)
-            rest += chunk
+        first, rest = b"", bytearray()
+        while cap >= 0 and (chunk := await self._next()):
+            cap -= len(chunk)
             if touch is not None:
                 touch()
-        if left < 0:
+            if first:
+                # One buffer: in a list, bytes that drip in one by one would take thirty times their size.
+                rest += chunk
+            else:
+                first = chunk
+        if cap < 0:
             self.close()
             raise UpstreamFailed("The upstream's answer is too large.", reason="answer_too_large")
         return first + rest if rest else first
