@@ -134,8 +134,9 @@ async def test_refusals_over_a_socket_take_as_long_and_cost_no_sql(
     figure: Figure,
 ) -> None:
     count = 20_000 if full else 4_000
-    unlimited = {"GATEWAY_FAILED_CREDENTIALS_PER_MINUTE": "0"}
-    gateway = make_gateway(config=config, database_url=chatty_postgres.url, env=unlimited)
+    # Every wrong key is to be looked at, and no upstream: a list found would be read, and the keys with it.
+    env = {"GATEWAY_FAILED_CREDENTIALS_PER_MINUTE": "0", "GATEWAY_PROBE_INTERVAL_S": "0"}
+    gateway = make_gateway(config=config, database_url=chatty_postgres.url, env=env)
     chance, key = random.Random(22), KEYS["guessed"]
     guesses = {right: _guesses(key, right, chance) for right in AGREE}
     connection = await Connection.open(gateway.port)

@@ -37,7 +37,7 @@ async def test_no_answered_call_is_missing_after_kill_9_of_workers(
     make_gateway: Callable[..., Gateway], config: dict[str, Any], full: bool, figure: Figure
 ) -> None:
     kills = 20 if full else 5
-    gateway = make_gateway(workers=2, config=config)
+    gateway = make_gateway(workers=4, config=config)
     load = Load(gateway.port, "/mcp/first", KEYS["first"], "killed", calls_per_s=500)
     begun = time.monotonic()
     async with load.running():
@@ -47,7 +47,7 @@ async def test_no_answered_call_is_missing_after_kill_9_of_workers(
     found = await asyncio.to_thread(compare, gateway, "killed", load.answered)
     figure(
         "P13",
-        f"{load.sent / seconds:.0f} calls/s on 2 workers for {seconds:.0f} s, kill -9 of a worker × {kills}",
+        f"{load.sent / seconds:.0f} calls/s on 4 workers for {seconds:.0f} s, kill -9 of a worker × {kills}",
         f"{len(load.answered):,} answered calls, {found.missing} missing, {found.doubled} doubled; "
         f"{load.failed.total()} calls broken off; a worker was started again after {max(gaps):.1f} s at most",
         "0 missing, 0 doubled",
