@@ -80,6 +80,7 @@ async def test_u12_no_connection_is_used_again_that_may_hold_anything_else(case:
         client = server.client()
         reply = await client.send("POST", {}, b"{}")
         assert (reply.status, await reply.read(100)) == (200, b"first") and "x-trailer" not in reply.headers
+        reply.close()
         await asyncio.sleep(0.1)
         assert await call(client, b"second") == (200, b"second")
         assert server.connections == 2
