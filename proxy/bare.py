@@ -101,15 +101,15 @@ class UpstreamState:
         """
         if self.era is None:
             await self._once("era", self._find_era)
-        for attempt in (1, 2):
+        for last in (False, True):
             if self.era == "modern":
                 answer, identifier = await self._call_modern(message)
-                verdict = await self._contradicts_modern(answer)
+                again = not last and await self._contradicts_modern(answer)
             else:
                 session = await self._session(key_id)
                 answer, identifier = await self._call_legacy(session, message)
-                verdict = await self._forgot(answer, session, key_id)
-            if not verdict or attempt == 2:
+                again = not last and await self._forgot(answer, session, key_id)
+            if not again:
                 return answer, identifier
         raise AssertionError("unreachable")
 
@@ -173,6 +173,7 @@ class UpstreamState:
         code, _ = await error_of(answer)
         if code in _MODERN_ERRORS or code in (-32601, -32602):
             return False
+        answer.close()
         self.era = "legacy"
         return True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -135,6 +135,7 @@ class UpstreamClient:
         self._loop = asyncio.get_running_loop()
         self._idle: list[UpstreamConnection] = []
         self._closed = False
+        self._lookup: asyncio.Future[Sequence[tuple[int, str]]] | None = None
         self._sweep: asyncio.TimerHandle | None = None
         path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         fixed = {"Host": parts.netloc, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
@@ -179,7 +180,7 @@ class UpstreamClient:
         """Resolve, check, connect, within the connect deadline."""
         try:
             async with asyncio.timeout(self._connect_s):
-                addresses = await egress.resolve(self._host, self._port)
+                addresses = await self._resolve()
                 infos = [(family, 1, 6, "", (address, self._port)) for family, address in addresses]
                 socket_ = await start_connection(
                     infos, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, interleave=1, loop=self._loop
@@ -194,6 +195,18 @@ class UpstreamClient:
             # ValueError: a name that no resolver takes; RuntimeError: uvloop's word for some failed connects.
             raise translate(error) from None
         return connection
+
+    async def _resolve(self) -> Sequence[tuple[int, str]]:
+        """Resolve and check the host, one look-up at a time: a resolver that hangs must not hold all threads."""
+        if self._lookup is None:
+            self._lookup = asyncio.ensure_future(egress.resolve(self._host, self._port))
+            self._lookup.add_done_callback(self._resolved)
+        return await asyncio.shield(self._lookup)
+
+    def _resolved(self, lookup: asyncio.Future[Sequence[tuple[int, str]]]) -> None:
+        self._lookup = None
+        if not lookup.cancelled():
+            lookup.exception()  # seen here, so that a failure with nobody waiting is no warning
 
     def take_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection whose answer was read to its exact end for the next request; close any other."""
