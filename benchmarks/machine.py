@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+UNKNOWN = "unknown"
 PACKAGES = (
     "uvicorn",
     "httptools",
@@ -41,13 +42,14 @@ def commit() -> str:
     """Return the commit measured; files of the gateway that differ from it are named."""
     revision = _git("rev-parse", "--short", "HEAD")
     code = ("proxy", "analytics", "keys", "namespaces", "gateway_project", "requirements.txt")
-    changed = [line[3:] for line in _git("status", "--porcelain", "--untracked-files=no", "--", *code).splitlines()]
+    status = _git("status", "--porcelain", "--untracked-files=no", "--", *code)
+    changed = [line[3:] for line in status.splitlines() if line != UNKNOWN]
     return f"{revision} with changes in {', '.join(changed)}" if changed else revision
 
 
 def _git(*words: str) -> str:
     done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.rstrip() or "unknown"
+    return done.stdout.rstrip() or UNKNOWN
 
 
 def _version(package: str) -> str:
