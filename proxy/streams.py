@@ -7,13 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from proxy.errors import Limited
+from proxy.errors import Limited, Unauthenticated
 from proxy.exchange import Exchange, StreamEnded
 from proxy.list_changes import notices
 from proxy.stream_counts import StreamCounts
 
 if TYPE_CHECKING:
     from proxy.snapshot import Snapshot
+
+
+def _withdrawn(exchange: Exchange) -> Exception:
+    """Return why a stream ends: a standing one just ends, an answer in progress becomes an error."""
+    if exchange.long_lived:
+        return StreamEnded("access_withdrawn")
+    return Unauthenticated("This key may no longer be used here.", reason="access_withdrawn")
 
 
 class Streams:
@@ -62,7 +69,7 @@ class Streams:
             key = snapshot.keys.get(exchange.key.id)
             expired = key is None or (key.expires_at is not None and now >= key.expires_at)
             if expired or key is None or snapshot.access(key, exchange.access.namespace.slug) is None:
-                exchange.abort(StreamEnded("access_withdrawn"))
+                exchange.abort(_withdrawn(exchange))
 
     def review(self, snapshot: Snapshot) -> None:
         """Hold every open stream against new rules from now on, and tell the standing ones that lists changed."""

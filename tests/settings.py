@@ -19,6 +19,8 @@ os.environ["GATEWAY_DATA_DIR"] = str(RUN_DIR / "data")
 os.environ.setdefault("GATEWAY_SECRET_KEY", "a-secret-key-of-the-tests-that-is-long-enough-for-django")
 os.environ.setdefault("GATEWAY_ENCRYPTION_KEYS", Fernet.generate_key().decode())
 os.environ.setdefault("GATEWAY_KEY_PEPPER", "the-pepper-of-the-tests")
+# What is the default with the embedded database, also where DATABASE_URL names another.
+os.environ.setdefault("GATEWAY_UPSTREAM_ALLOW", "127.0.0.0/8,::1,localhost")
 
 from gateway_project.settings import *  # noqa: E402, F403
 

@@ -65,7 +65,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin the deadline of the first head, also for a client that stays silent."""
         super().connection_made(transport)
-        self._phase = Phase.NOTHING
+        self.phase = Phase.NOTHING
         self._head_bytes = 0  # of the unfinished head, up to the segment before the current one
         self._overhead = 0  # bytes within a body that were no body: chunk extensions, trailers
         self._unread = 0
@@ -97,7 +97,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         self._segment = len(data)
         if self._refused:
-            self._drop(len(data))
+            self.flow.pause_reading()  # uvicorn reads on after an answer, for the next request
             return
         try:
             self.parser.feed_data(data)
@@ -107,7 +107,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._handle_parser_error(error)
             return
-        if self._phase != Phase.COMPLETE:
+        if self.phase != Phase.COMPLETE:
             self._watch(len(data))
 
     # Parser callbacks
@@ -122,7 +122,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
         self.on_disconnect = None
-        self._phase = Phase.HEAD
+        self.phase = Phase.HEAD
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
@@ -137,7 +137,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         check_head(url, version, headers)
         parsed = httptools.parse_url(url)
         self._cancel_timer()
-        self._phase = Phase.BODY
+        self.phase = Phase.BODY
         self._overhead = self._unread = 0
         self._body_grew = False
         self.headers = []  # trailers land here, and never among the headers that the application reads
@@ -179,7 +179,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the request has arrived."""
-        self._phase = Phase.COMPLETE
+        self.phase = Phase.COMPLETE
         self._cancel_timer()
         if not self.cycle.response_complete:
             self.cycle.more_body = False
@@ -214,7 +214,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def _watch(self, received: int) -> None:
         """Hold a request that is still arriving to its limits."""
-        if self._phase == Phase.BODY:
+        if self.phase == Phase.BODY:
             if not self._body_grew:
                 self._overhead += received
             self._body_grew = False
@@ -252,7 +252,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: bytes) -> None:
         """Answer with a bare status line where no answer has begun, and close."""
         cycle = self.cycle
-        is_open = self._phase == Phase.BODY and cycle is not None and not cycle.response_complete
+        is_open = self.phase == Phase.BODY and cycle is not None and not cycle.response_complete
         self._refused = True
         if self.transport.is_closing():
             return
@@ -273,15 +273,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        # Unread, not read and dropped: nothing more is taken from a client that was refused.
+        self.flow.pause_reading()
         self.transport.write_eof()
-        self._head_bytes = 0
         self._timer = self.loop.call_later(_LINGER_S, self.transport.close)
-
-    def _drop(self, received: int) -> None:
-        self._head_bytes += received
-        if self._head_bytes > self.limits.head_bytes:
-            self.transport.close()
 
 
 class _Closer:
@@ -295,7 +290,7 @@ class _Closer:
         self.is_closing = protocol.transport.is_closing
 
     def close(self) -> None:
-        if self._protocol._phase == Phase.BODY:
+        if self._protocol.phase == Phase.BODY:
             self._protocol.linger()
         else:
             self._protocol.transport.close()

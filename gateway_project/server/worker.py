@@ -22,6 +22,7 @@ from django.conf import settings
 
 from gateway_project.server.child import GATE_FD, HEARTBEAT_FD, READY
 from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
+from gateway_project.server.small_reads import SmallReads
 
 logger = logging.getLogger("gateway.worker")
 _BEAT_S = 1.0
@@ -108,7 +109,7 @@ def make_config(app: str) -> uvicorn.Config:
     )
     return uvicorn.Config(
         app,
-        http=GatewayHttpProtocol,
+        http=SmallReads,  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",
         lifespan="on",

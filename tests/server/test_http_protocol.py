@@ -13,6 +13,7 @@ import pytest_asyncio
 import uvicorn
 
 from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
+from gateway_project.server.small_reads import SmallReads
 from tests.server.raw_client import RawClient, Reply, exchange
 
 
@@ -73,6 +74,12 @@ class Small(GatewayHttpProtocol):
     limits = HttpLimits(head_bytes=32 << 10, headers=100, head_s=0.4, body_s=0.4, unread_body_bytes=64 << 10)
 
 
+class SmallBehindReads(SmallReads):
+    """The same behind bounded reads, as a worker has it."""
+
+    protocol_class = Small
+
+
 class Server:
     """A uvicorn server in this loop."""
 
@@ -81,7 +88,7 @@ class Server:
         config = uvicorn.Config(
             self.seen,
             port=0,
-            http=Small,
+            http=SmallBehindReads,  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             access_log=False,
