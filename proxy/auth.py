@@ -12,7 +12,7 @@ from proxy.errors import Invalid, Unauthenticated
 from proxy.head import Head
 from proxy.snapshot import KeyEntry, Snapshot
 
-# Good keys of a snapshot are remembered under a keyed hash of the whole key, which costs a fifth of the digest.
+# Good keys of a snapshot are remembered under a keyed hash of the whole key, which is cheaper than the digest.
 _MEMORY_KEY = os.urandom(32)
 _CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
 _QUERY_NAMES = frozenset(("api_key", "apikey", "key", "token", "access_token", "api-key", "authorization"))

@@ -1,7 +1,6 @@
 """The deadlines of one upstream answer: its first byte, its pauses, its whole length.
 
-One timer of the event loop serves all calls of the process: making one for each would cost as much as reading
-their JSON does.
+One timer of the event loop serves all calls of the process, so that a call makes none of its own.
 """
 
 from __future__ import annotations

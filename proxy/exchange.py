@@ -52,7 +52,7 @@ class StreamEnded(Exception):
 class Exchange:
     """The state of one HTTP request. Everything the stages learn is written here, and recorded once."""
 
-    # Defaults that most calls never change; assigning them anew would cost each call some microseconds.
+    # Defaults that most calls never change; they are not assigned anew at each.
     access: Access | None = None
     key: KeyEntry | None = None
     message: Message | None = None

@@ -72,7 +72,7 @@ class Runtime:
                 return
             self._build()
             self.started = True
-        # What is loaded by now stays; walking it again and again would be a tenth of the process's time.
+        # What is loaded by now stays; the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 20)

@@ -1,6 +1,6 @@
 """Writes an answer that is there as a whole in one piece, past the two ASGI messages that it would take.
 
-It costs half of what they cost, at every call. The header names and values are the caller's own and not looked at
+The header names and values are the caller's own and not looked at
 again; what uvicorn's `send` does besides (framing, closing, the next request) is done here just so.
 """
 
