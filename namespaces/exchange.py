@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import jiter
 
 from namespaces.failures import ProbeFailure, quote
+from namespaces.sse import Event, EventReader, EventTooLarge
+from namespaces.strict_json import read_json
 
 MAX_SESSION_ID = 2048
 ACCEPT = "application/json, text/event-stream"
-
-
-def parse(data: bytes) -> Any:
-    """Read JSON strictly: no duplicate keys, no NaN, no lone surrogates. Raises ValueError."""
-    return jiter.from_json(data, catch_duplicate_keys=True, allow_inf_nan=False, cache_mode="none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,42 +48,6 @@ class Answer:
         """The code of the JSON-RPC error."""
         code = self.error.get("code") if self.error else None
         return code if isinstance(code, int) and not isinstance(code, bool) else None
-
-
-class EventSplitter:
-    """Cuts a byte stream into the data of server-sent events (WHATWG HTML §9.2); CR, LF and CRLF end lines."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max = max_bytes
-        self._buffer = b""
-        self._data: list[bytes] = []
-        self._size = 0
-        self._started = False
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the data of each event that `chunk` completes. Raises ProbeFailure for an oversized one."""
-        self._buffer += chunk
-        if not self._started and len(self._buffer) >= 3:
-            self._started = True
-            self._buffer = self._buffer.removeprefix(b"\xef\xbb\xbf")
-        # A CR at the very end may be half of a CRLF: it waits for the next chunk.
-        usable = self._buffer[:-1] if self._buffer.endswith(b"\r") else self._buffer
-        lines = usable.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._buffer = lines.pop() + self._buffer[len(usable) :]
-        for line in lines:
-            if line:
-                self._take(line)
-            elif self._data:
-                yield b"\n".join(self._data)
-                self._data, self._size = [], 0
-        if self._size + len(self._buffer) > self._max:
-            raise ProbeFailure("too_large", f"The server sent an event of more than {self._max:,} bytes.")
-
-    def _take(self, line: bytes) -> None:
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            self._data.append(value.removeprefix(b" "))
-            self._size += len(value) + 1
 
 
 @dataclass(slots=True)
@@ -162,7 +122,7 @@ class Wire:
             return await self._from_events(response, wanted)
         body = b"".join([chunk async for chunk in self._chunks(response)])
         try:
-            message = parse(body)
+            message = read_json(body)
         except ValueError as error:
             return _unreadable(body, error)
         if not isinstance(message, dict) or not ("result" in message or "error" in message):
@@ -172,18 +132,25 @@ class Wire:
         return {"message": message}
 
     async def _from_events(self, response: httpx.Response, wanted: int) -> dict[str, Any]:
-        splitter = EventSplitter(self.max_event)
+        reader = EventReader(self.max_event)
         async for chunk in self._chunks(response):
-            for data in splitter.feed(chunk):
-                if not data:
+            for event in self._events(reader, chunk):
+                if not event.data:
                     continue  # the priming event of 2025-11-25
                 try:
-                    message = parse(data)
+                    message = read_json(event.data)
                 except ValueError as error:
-                    return _unreadable(data, error)
+                    return _unreadable(event.data, error)
                 if isinstance(message, dict) and _answers(message, wanted):
                     return {"message": message}
         return {"problem": "The event stream ended without the answer to our request.", "reason": "bad_answer"}
+
+    def _events(self, reader: EventReader, chunk: bytes) -> list[Event]:
+        try:
+            return reader.feed(chunk)
+        except EventTooLarge:
+            message = f"The server sent an event of more than {self.max_event:,} bytes."
+            raise ProbeFailure("too_large", message) from None
 
     async def _chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
         async for chunk in response.aiter_raw():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from namespaces.sse import EventReader, EventTooLarge
 from proxy.jsonrpc import read_answer
-from proxy.sse import EventReader, EventTooLarge
 from proxy.upstream import UpstreamAnswer
 
 # A list of ten thousand tools fits.

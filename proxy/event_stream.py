@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from proxy.sse import KEEP_ALIVE
+from namespaces.sse import KEEP_ALIVE
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange

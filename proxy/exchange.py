@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from analytics.record import RequestRecord
+from namespaces.sse import Event
 from proxy.deadline import UpstreamDeadline
 from proxy.errors import GatewayError, Invalid
 from proxy.event_stream import STREAM_HEADERS, EventStream
 from proxy.head import Head
 from proxy.jsonrpc import META_CLIENT, Message, error_body
-from proxy.sse import Event
 
 if TYPE_CHECKING:
     from proxy.runtime import Runtime

@@ -11,8 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from jiter import from_json
-
+from namespaces.strict_json import read_json
 from proxy.errors import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR, Invalid
 
 MODERN_VERSION = "2026-07-28"
@@ -70,14 +69,6 @@ class Message:
         """The params' `_meta` object; empty when there is none."""
         meta = self.params.get("_meta")
         return meta if isinstance(meta, dict) else {}
-
-
-def read_json(body: bytes) -> Any:
-    """Return the value of a JSON text, read strictly.
-
-    Raises ValueError, whose text says what is wrong and where, for anything ambiguous or malformed.
-    """
-    return from_json(body, catch_duplicate_keys=True, allow_inf_nan=False, cache_mode="none")
 
 
 def read_answer(body: bytes) -> Any:

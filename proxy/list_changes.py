@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from namespaces.sse import Event
 from proxy.jsonrpc import META
-from proxy.sse import Event
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from namespaces.sse import Event
 from proxy.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError, UpstreamFailed
 from proxy.exchange import Exchange
 from proxy.jsonrpc import error_body, read_answer
 from proxy.response import ResponseDesk, outcome_of, same_id
-from proxy.sse import Event
 from proxy.stream_relay import DRAIN_S, StreamRelay
 from proxy.upstream import UpstreamAnswer
 

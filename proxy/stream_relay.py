@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from namespaces.sse import Event, EventReader, EventTooLarge
 from proxy import filtering
 from proxy.errors import UpstreamFailed
 from proxy.event_stream import EventStream
 from proxy.response import ResponseDesk, is_response, outcome_of, read_message
 from proxy.sessions import sign_event_id
-from proxy.sse import Event, EventReader, EventTooLarge
 from proxy.upstream import UpstreamAnswer
 
 DRAIN_S = 0.25

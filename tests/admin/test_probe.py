@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from namespaces import catalogue, outbound
-from namespaces.exchange import EventSplitter
 from namespaces.probe import ProbeResult, Target, probe_target
+from namespaces.sse import EventReader
 
 
 def target(url: str, **fields: Any) -> Target:
@@ -305,6 +305,6 @@ async def test_plain_http_on_a_tls_port_is_explained(sdk_url: str) -> None:
 def test_events_are_split_whatever_ends_their_lines() -> None:
     stream = b"\xef\xbb\xbf: hello\r\ndata: a\r\ndata: b\r\n\r\nevent: x\rdata:c\r\rdata: d\n\nid: 1\ndata:\n\n"
     for size in (1, 2, 3, 7, len(stream)):
-        splitter = EventSplitter(1000)
-        events = [e for start in range(0, len(stream), size) for e in splitter.feed(stream[start : start + size])]
+        reader = EventReader(1000)
+        events = [e.data for start in range(0, len(stream), size) for e in reader.feed(stream[start : start + size])]
         assert events == [b"a\nb", b"c", b"d", b""], size

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.sse import Event, EventReader, EventTooLarge
+from namespaces.sse import Event, EventReader, EventTooLarge
 
 CAP = 1 << 20
 pieces = st.sampled_from(
