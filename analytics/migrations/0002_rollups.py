@@ -4,7 +4,7 @@ from django.db import migrations
 
 # One table a grain, each partitioned by time so that retention drops partitions. `cut` says which question a row
 # answers and so which of the name columns it fills; the others are NULL and take no room. Outcomes other than `ok`
-# have a column each, NULL for none. `latency` holds one number a histogram bin: bin << 48 | calls.
+# have a column each, NULL for none, and `errors` is their sum. `latency` holds one number a histogram bin: bin << 48 | calls.
 GRAIN = """
 CREATE TABLE analytics_rollup_{grain} (
     at timestamptz NOT NULL,
@@ -24,6 +24,11 @@ CREATE TABLE analytics_rollup_{grain} (
     timeout integer,
     client_gone integer,
     unavailable integer,
+    errors bigint GENERATED ALWAYS AS (
+        coalesce(tool_error, 0)::bigint + coalesce(rpc_error, 0) + coalesce(denied, 0) + coalesce(limited, 0)
+        + coalesce(unauthenticated, 0) + coalesce(invalid, 0) + coalesce(upstream_error, 0) + coalesce(timeout, 0)
+        + coalesce(client_gone, 0) + coalesce(unavailable, 0)
+    ) STORED,
     latency bigint[] NOT NULL,
     namespace text,
     upstream text,
