@@ -29,10 +29,14 @@ class Cut:
 
 TRAFFIC = Cut(1, ("namespace", "upstream"))
 PEOPLE = Cut(2, ("user_id",), "user_id IS NOT NULL")
-CALLERS = Cut(3, ("namespace", "user_id", "key_id"), "user_id IS NOT NULL")
+# A namespace mounts one upstream, so naming that too adds hardly a row.
+CALLERS = Cut(3, ("namespace", "upstream", "user_id", "key_id"), "user_id IS NOT NULL")
 TOOLS = Cut(4, ("namespace", "upstream", "tool"), "tool IS NOT NULL AND method = 'tools/call'")
 USER_TOOLS = Cut(
-    5, ("namespace", "user_id", "tool"), "user_id IS NOT NULL AND tool IS NOT NULL AND method = 'tools/call'", ("day",)
+    5,
+    ("namespace", "upstream", "user_id", "key_id", "tool"),
+    "user_id IS NOT NULL AND tool IS NOT NULL AND method = 'tools/call'",
+    ("day",),
 )
 # Few calls fail, so what failed can keep every name: who caused it, where, and why.
 TROUBLE = Cut(6, NAMES, "outcome <> 'ok'")

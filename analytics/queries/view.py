@@ -18,7 +18,7 @@ class View:
 
     since: datetime
     until: datetime
-    scope: Scope = Scope()
+    scope: Scope
     namespace: str | None = None
     upstream: str | None = None
     user_id: str | None = None
