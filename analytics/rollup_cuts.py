@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from analytics.record import OUTCOMES
@@ -11,35 +13,61 @@ from analytics.record import OUTCOMES
 FAILURES = tuple(outcome for outcome in OUTCOMES if outcome != "ok")
 NAMES = ("namespace", "upstream", "user_id", "key_id", "tool", "reason")
 
+# Rows of the log that are calls: of a stream's two rows only the second.
+COUNTED = "reason IS DISTINCT FROM 'opened'"
+# Strangers must not fill the tables with names that they make up: what nobody known asked for, or what was asked for
+# in vain, stands under the empty name.
+_NAMESPACE = (
+    "CASE WHEN (key_id IS NULL AND user_id IS NULL) OR reason = 'namespace_unknown' THEN ''"
+    " ELSE coalesce(namespace, '') END"
+)
+# A call of a tool, unless the tool's name was refused as one that is not there.
+_TOOL_CALL = (
+    "tool IS NOT NULL AND method = 'tools/call'"
+    " AND (reason IS NULL OR reason NOT IN ('tool_denied', 'name_unknown', 'name_denied'))"
+)
+# Of a call that was refused the tool is whatever the client wrote; of other methods it is a prompt or a resource.
+_FAILED_TOOL = (
+    "CASE WHEN method = 'tools/call' AND outcome NOT IN ('denied', 'invalid', 'unauthenticated') THEN tool END"
+)
+
 # Latency histogram: bin i holds durations in (GAMMA ** (i - 1), GAMMA ** i] microseconds; the middle of a bin is at
-# most (GAMMA - 1) / (GAMMA + 1) = 4.8 % away from any value in it.
+# most (GAMMA - 1) / (GAMMA + 1) = 4.8 % away from any value in it. An element is bin << BIN_SHIFT | calls.
 GAMMA = 1.1
 BIN_SHIFT = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One question: its number in the tables, its names, which rows count, and the grains it is kept at."""
+    """One question: its number in the tables, its names, which rows count, and the grains it is kept at.
+
+    `rows` is an SQL condition on a row of the log, to be joined with COUNTED; `expressions` says of a name how it
+    follows from such a row, where it is not simply the column. Both name columns without a table.
+    """
 
     number: int
     names: tuple[str, ...]
     rows: str = "true"
     grains: tuple[str, ...] = ("minute", "hour", "day")
+    expressions: Mapping[str, str] = field(default_factory=dict)
+
+    def name_sql(self, name: str) -> str:
+        """Return the SQL expression on a row of the log whose value the cut keeps as `name`."""
+        return self.expressions.get(name) or (_NAMESPACE if name == "namespace" else name)
+
+
+def bin_sql(column: str) -> str:
+    """Return the SQL expression (integer) for the histogram bin of a column of whole microseconds; 0 up to 1 µs."""
+    return f"ceil(ln(greatest({column}, 1)::float8) / {math.log(GAMMA)!r})::integer"
 
 
 TRAFFIC = Cut(1, ("namespace", "upstream"))
 PEOPLE = Cut(2, ("user_id",), "user_id IS NOT NULL")
-# A namespace mounts one upstream, so naming that too adds hardly a row.
-CALLERS = Cut(3, ("namespace", "upstream", "user_id", "key_id"), "user_id IS NOT NULL")
-TOOLS = Cut(4, ("namespace", "upstream", "tool"), "tool IS NOT NULL AND method = 'tools/call'")
-USER_TOOLS = Cut(
-    5,
-    ("namespace", "upstream", "user_id", "key_id", "tool"),
-    "user_id IS NOT NULL AND tool IS NOT NULL AND method = 'tools/call'",
-    ("day",),
-)
+CALLERS = Cut(3, ("namespace", "user_id", "key_id"), "user_id IS NOT NULL")
+TOOLS = Cut(4, ("namespace", "upstream", "tool"), _TOOL_CALL)
+USER_TOOLS = Cut(5, ("namespace", "user_id", "tool"), f"user_id IS NOT NULL AND {_TOOL_CALL}", ("day",))
 # Few calls fail, so what failed can keep every name: who caused it, where, and why.
-TROUBLE = Cut(6, NAMES, "outcome <> 'ok'")
+TROUBLE = Cut(6, NAMES, "outcome <> 'ok'", expressions={"tool": _FAILED_TOOL})
 CUTS = (TRAFFIC, PEOPLE, CALLERS, TOOLS, USER_TOOLS, TROUBLE)
 
 GRAINS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
