@@ -61,6 +61,8 @@ def bin_sql(column: str) -> str:
     return f"ceil(ln(greatest({column}, 1)::float8) / {math.log(GAMMA)!r})::integer"
 
 
+# Without any name: the gateway as a whole, one row a minute, hour and day.
+WHOLE = Cut(7, ())
 TRAFFIC = Cut(1, ("namespace", "upstream"))
 PEOPLE = Cut(2, ("user_id",), "user_id IS NOT NULL")
 CALLERS = Cut(3, ("namespace", "user_id", "key_id"), "user_id IS NOT NULL")
@@ -68,6 +70,6 @@ TOOLS = Cut(4, ("namespace", "upstream", "tool"), _TOOL_CALL)
 USER_TOOLS = Cut(5, ("namespace", "user_id", "tool"), f"user_id IS NOT NULL AND {_TOOL_CALL}", ("day",))
 # Few calls fail, so what failed can keep every name: who caused it, where, and why.
 TROUBLE = Cut(6, NAMES, "outcome <> 'ok'", expressions={"tool": _FAILED_TOOL})
-CUTS = (TRAFFIC, PEOPLE, CALLERS, TOOLS, USER_TOOLS, TROUBLE)
+CUTS = (WHOLE, TRAFFIC, PEOPLE, CALLERS, TOOLS, USER_TOOLS, TROUBLE)
 
 GRAINS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
