@@ -65,9 +65,12 @@ def bin_sql(column: str) -> str:
 WHOLE = Cut(7, ())
 TRAFFIC = Cut(1, ("namespace", "upstream"))
 PEOPLE = Cut(2, ("user_id",), "user_id IS NOT NULL")
-CALLERS = Cut(3, ("namespace", "user_id", "key_id"), "user_id IS NOT NULL")
+# A namespace mounts one upstream, so naming that too adds hardly a row.
+CALLERS = Cut(3, ("namespace", "upstream", "user_id", "key_id"), "user_id IS NOT NULL")
 TOOLS = Cut(4, ("namespace", "upstream", "tool"), _TOOL_CALL)
-USER_TOOLS = Cut(5, ("namespace", "user_id", "tool"), f"user_id IS NOT NULL AND {_TOOL_CALL}", ("day",))
+USER_TOOLS = Cut(
+    5, ("namespace", "upstream", "user_id", "key_id", "tool"), f"user_id IS NOT NULL AND {_TOOL_CALL}", ("day",)
+)
 # Few calls fail, so what failed can keep every name: who caused it, where, and why.
 TROUBLE = Cut(6, NAMES, "outcome <> 'ok'", expressions={"tool": _FAILED_TOOL})
 CUTS = (WHOLE, TRAFFIC, PEOPLE, CALLERS, TOOLS, USER_TOOLS, TROUBLE)
