@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from analytics.queries.calls import InvalidCursorError, call, calls, stream_calls
 from analytics.queries.measures import Call, CallPage, Ending, Group, Measures, Point
-from analytics.queries.usage import MAX_GROUPS, Scope, usage
+from analytics.queries.ranking import MAX_GROUPS, ORDERS, ranking
+from analytics.queries.reading import BucketTooFineError, Reading, reading
+from analytics.queries.totals import active_users, endings, series, totals
+from analytics.queries.usage import Scope, usage
 from analytics.queries.view import CallFilter, View
 
 __all__ = [
     "MAX_GROUPS",
+    "ORDERS",
+    "BucketTooFineError",
     "Call",
     "CallFilter",
     "CallPage",
     "Ending",
     "Group",
+    "InvalidCursorError",
     "Measures",
     "Point",
+    "Reading",
     "Scope",
     "View",
+    "active_users",
+    "call",
+    "calls",
+    "endings",
+    "ranking",
+    "reading",
+    "series",
+    "stream_calls",
+    "totals",
     "usage",
 ]

@@ -1,0 +1,95 @@
+"""Calls added up: over a period as a whole, over time, by how they ended, and how many people made them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from analytics.queries.measures import Ending, Measures, Point
+from analytics.queries.reading import Reading, floor
+from analytics.queries.source import Row, fitting_cut, reads_nothing, rows, source
+from analytics.queries.source import percentiles as percentiles_sql
+from analytics.queries.view import View
+from analytics.rollup_cuts import FAILURES, TROUBLE
+
+SUMS = (
+    "coalesce(sum(calls), 0)::bigint, coalesce(sum(errors), 0)::bigint, coalesce(sum(total_us), 0)::bigint,"
+    " coalesce(sum(request_bytes), 0)::bigint, coalesce(sum(response_bytes), 0)::bigint"
+)
+_NO_PERCENTILES: tuple[None, None, None] = (None, None, None)
+
+
+def measures(sums: Sequence[Any], percentiles: Sequence[float | None] = _NO_PERCENTILES) -> Measures:
+    """Return the measures of one row of SUMS and one of percentiles in milliseconds."""
+    calls, errors, total_us, request_bytes, response_bytes = sums
+    average = total_us / calls / 1000 if calls else None
+    return Measures(calls, errors, average, *percentiles, request_bytes, response_bytes)
+
+
+def totals(reading: Reading, view: View) -> Measures:
+    """Return the calls of the view added up, with percentiles that are at most 5 % off."""
+    if reads_nothing(view):
+        return Measures()
+    found = source(reading, view, (), fitting_cut(view))
+    (sums,) = rows(f"SELECT {SUMS} FROM {found.sql} AS part", found.parameters)
+    if not sums[0]:
+        return Measures()
+    percentiles = rows(percentiles_sql((), found.sql), found.parameters)
+    return measures(sums, percentiles[0] if percentiles else _NO_PERCENTILES)
+
+
+def series(reading: Reading, view: View, bucket: timedelta, *, with_percentiles: bool = True) -> list[Point]:
+    """Return the view's calls by time, one point for each bucket, empty ones included.
+
+    Args: bucket: a divisor or a multiple of a day; the buckets begin at its multiples since 1970 (UTC).
+    Raises BucketTooFineError when the log is not kept that finely for so long ago.
+    """
+    since = floor(reading.align(view.since), bucket)
+    reading.check_bucket(reading.align(view.since), bucket)
+    sums: dict[Any, Row] = {}
+    percentiles: dict[Any, Row] = {}
+    if not reads_nothing(view):
+        found = source(reading, view, (), fitting_cut(view), bucket)
+        at = "date_bin(%s::interval, at, '1970-01-01 00:00:00+00')"
+        parameters = [bucket, *found.parameters]
+        sums = {row[0]: row[1:] for row in rows(f"SELECT {at}, {SUMS} FROM {found.sql} AS part GROUP BY 1", parameters)}
+        if with_percentiles:
+            sql = percentiles_sql(("bucket",), f"(SELECT {at} AS bucket, latency FROM {found.sql} AS whole)")
+            percentiles = {row[0]: row[1:] for row in rows(sql, parameters)}
+    points = []
+    while since < view.until:
+        if since in sums:
+            points.append(Point(since, measures(sums[since], percentiles.get(since, _NO_PERCENTILES))))
+        else:
+            points.append(Point(since, Measures()))
+        since += bucket
+    return points
+
+
+def endings(reading: Reading, view: View, limit: int = 50) -> list[Ending]:
+    """Return how the view's calls ended, by outcome and reason, the most frequent first; `ok` is among them."""
+    if reads_nothing(view):
+        return []
+    whole = source(reading, view, (), fitting_cut(view))
+    (counts,) = rows(f"SELECT coalesce(sum(calls - errors), 0)::bigint FROM {whole.sql} AS part", whole.parameters)
+    found = source(reading, view, ("reason",), TROUBLE, extra=FAILURES)
+    sums = ", ".join(f"coalesce(sum({outcome}), 0)::bigint" for outcome in FAILURES)
+    by_reason = rows(f"SELECT reason, {sums} FROM {found.sql} AS part GROUP BY 1", found.parameters)
+    endings = [
+        Ending(outcome, reason, calls)
+        for reason, *numbers in by_reason
+        for outcome, calls in zip(FAILURES, numbers, strict=True)
+        if calls
+    ]
+    if counts[0]:
+        endings.append(Ending("ok", None, counts[0]))
+    return sorted(endings, key=lambda ending: (-ending.calls, ending.outcome, ending.reason or ""))[:limit]
+
+
+def active_users(reading: Reading, view: View) -> int:
+    """Return how many different users made the view's calls."""
+    if reads_nothing(view):
+        return 0
+    found = source(reading, view, ("user_id",), fitting_cut(view, ("user_id",)))
+    return int(rows(f"SELECT count(DISTINCT user_id) FROM {found.sql} AS part", found.parameters)[0][0])
