@@ -73,13 +73,18 @@ class Shipper:
         connect: Callable[[], psycopg.Connection],
         retention_days: int = 90,
         poll_s: float = POLL_S,
+        announce: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Take the journal directory, what opens a connection in autocommit mode, and for how long rows are kept."""
+        """Take the journal directory, what opens a connection in autocommit mode, and for how long rows are kept.
+
+        `announce` is handed the lines of each block once it is committed; it must neither wait nor raise.
+        """
         self.rejected = 0
         self._directory = directory
         self._connect = connect
         self._retention_days = retention_days
         self._poll_s = poll_s
+        self._announce = announce
         self._connection: psycopg.Connection | None = None
         self._days: set[date] = set()  # partitions known to be there
         self._offsets: dict[str, int] = {}  # a hint that spares transactions; the row's offset is what counts
@@ -181,6 +186,8 @@ class Shipper:
                 break
             partitions.create(connection, missing)
             self._days |= missing
+        if self._announce is not None and block.data:
+            self._announce(block.data)
         self.rejected += rejected
         if rejected:
             logger.error("Postgres refused %d journal lines; they are kept among the rejected journal lines", rejected)

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from analytics.database import connect, direct_parameters
+from analytics.live_announcer import Announcer
 from analytics.shipper import DirectoryBusyError, DirectoryLock, Shipper
 
 logger = logging.getLogger(__name__)
@@ -38,12 +39,16 @@ class Command(BaseCommand):
             return
         if options["once"]:
             stop.set()
+        announcer = Announcer(partial(connect, "gateway announcer", direct_parameters()))
         shipper = Shipper(
             settings.JOURNAL_DIR,
             partial(connect, "gateway shipper", direct_parameters()),
             settings.LOG_RETENTION_DAYS,
+            announce=announcer.put,
         )
+        announcer.start()
         complete = shipper.run(stop)
+        announcer.stop()
         shipper.close()
         lock.release()
         if options["once"] and not complete:
