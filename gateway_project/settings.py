@@ -189,6 +189,9 @@ DEFAULT_BURST = integer("GATEWAY_DEFAULT_BURST", 10, 1, 1_000_000)
 HOUSEKEEPING_INTERVAL_S = number("GATEWAY_HOUSEKEEPING_INTERVAL_S", 3600, 1, 86400)
 PROBE_INTERVAL_S = number("GATEWAY_PROBE_INTERVAL_S", 120, 0, 86400)  # 0: upstreams are not looked at
 
+# Dashboards and analytics: how long one statement may take before the answer is "choose a shorter period"
+ANALYTICS_TIMEOUT_MS = integer("GATEWAY_ANALYTICS_TIMEOUT_MS", 5000, 100, 600000)
+
 # Request log
 LOG_RETENTION_DAYS = integer("GATEWAY_LOG_RETENTION_DAYS", 90, 1, 36500)
 JOURNAL_MAX_BYTES = integer("GATEWAY_JOURNAL_MAX_BYTES", 1 << 30, 1 << 16, 1 << 44)

@@ -86,7 +86,7 @@ def reading() -> Iterator[Reading]:
         )
         cursor.execute(
             """
-            SELECT now(), rolled_to, minutes_from, hours_from, days_from,
+            SELECT clock_timestamp(), rolled_to, minutes_from, hours_from, days_from,
                    ARRAY(SELECT day::timestamp AT TIME ZONE 'UTC' FROM analytics_staleday)
             FROM (VALUES (1)) AS one LEFT JOIN analytics_rollupstate ON true
             """
