@@ -21,7 +21,14 @@ PAGE = 50
 MAX_PAGE = 200  # beyond it, filters find more
 OUTSIDE = "outside"
 # Rows that have no page of their own lead to the object that they belong to.
-PARENT = {"keysecret": "apikey", "grant": "apikey", "upstreamcredential": "upstream", "mount": "namespace"}
+PARENT = {
+    "keysecret": "apikey",
+    "grant": "apikey",
+    "upstreamcredential": "upstream",
+    "mount": "namespace",
+    "teammembership": "team",
+    "teamnamespace": "team",
+}
 # Accounts are tracked through proxies of Django's own models, which hold the rights and the pages.
 RIGHTS = {
     "account": "auth.view_user",

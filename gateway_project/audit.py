@@ -16,6 +16,9 @@ from psycopg import sql
 
 from gateway_project.audit_entries import Entry, Names, entry_of
 
+# Both a group and a team have memberships.
+_KINDS = {"keys.membership": "teammembership"}
+
 _ONE_MODEL = sql.SQL(
     """(SELECT {kind} AS kind, e.pgh_id, e.pgh_created_at, e.pgh_label, e.{row}::text AS row_id, e.pgh_context_id,
                to_jsonb(e) AS now, to_jsonb(b) AS before
@@ -49,22 +52,25 @@ class Filters:
     outside: bool = False
 
 
+def kind_of(model: type[models.Model]) -> str:
+    """Return the name under which the trail knows a model: its own in lower case, as a rule."""
+    return _KINDS.get(model._meta.label_lower, str(model._meta.model_name))
+
+
 def tracked() -> dict[str, type[models.Model]]:
-    """Return the audited models by their lower-case name."""
-    return {
-        event.pgh_tracked_model._meta.model_name: event.pgh_tracked_model  # type: ignore[attr-defined]
-        for event in pghistory.core.event_models()
-    }
+    """Return the audited models by their kind."""
+    found = [event.pgh_tracked_model for event in pghistory.core.event_models()]  # type: ignore[attr-defined]
+    return {kind_of(model): model for model in found}
 
 
 def _tables() -> dict[str, tuple[str, str]]:
-    """Return each model's event table, and its column with the number of the row that changed."""
+    """Return each kind's event table, and its column with the number of the row that changed."""
     tables = {}
     for event in pghistory.core.event_models():
         columns = {field.column for field in event._meta.fields}
         row = "pgh_obj_id" if "pgh_obj_id" in columns else "id"
         tracked_model = event.pgh_tracked_model  # type: ignore[attr-defined]
-        tables[tracked_model._meta.model_name] = (event._meta.db_table, row)
+        tables[kind_of(tracked_model)] = (event._meta.db_table, row)
     return tables
 
 

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.db import models
 
-from keys.models import ApiKey
+from keys.models import ApiKey, Team
 from keys.redaction import redact
 from namespaces.models import Namespace, Upstream
 
@@ -23,6 +23,8 @@ _SILENT = frozenset("id created_at updated_at pepper prefix".split())
 _PAIRS = {
     "mount": ("upstream_id", " in ", "namespace_id"),
     "grant": ("key_id", " → ", "namespace_id"),
+    "teamnamespace": ("namespace_id", " in ", "team_id"),
+    "teammembership": ("account_id", " in ", "team_id"),
     "membership": ("user_id", " in ", "group_id"),
     "personalright": ("user_id", ": ", "permission_id"),
     "groupright": ("group_id", ": ", "permission_id"),
@@ -65,6 +67,9 @@ class Names:
         self.rows = {
             "upstream_id": _titles(Upstream, "slug", "upstream_id", rows),
             "namespace_id": _titles(Namespace, "slug", "namespace_id", rows),
+            "team_id": _titles(Team, "slug", "team_id", rows),
+            "account_id": _titles(user, "username", "account_id", rows),
+            "owner_id": _titles(user, "username", "owner_id", rows),
             "user_id": _titles(user, "username", "user_id", rows),
             "group_id": _titles(Group, "name", "group_id", rows),
             "permission_id": _titles(Permission, "name", "permission_id", rows),

@@ -6,14 +6,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from keys.authentication import IsKeyOrStaff, namespaces_for
+from keys.authentication import IsKeyOrAccount, namespaces_for
 from keys.throttling import CallerThrottle
 
 
 class NamespacesView(APIView):
     """`GET /namespaces`."""
 
-    permission_classes = [IsKeyOrStaff]
+    permission_classes = [IsKeyOrAccount]
     throttle_classes = [CallerThrottle]
 
     def get(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Who calls the REST API: a client by its API key, or a signed-in member of staff."""
+"""Who calls the REST API: a client by its API key, or a person who is signed in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.contrib.auth.models import User
+from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -15,7 +16,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from keys import secrets
-from keys.models import ApiKey, KeySecret
+from keys.models import ApiKey, Grant, KeySecret, TeamNamespace
 from keys.throttling import count_failure
 from namespaces.models import Namespace
 
@@ -86,22 +87,59 @@ def find_key(plaintext: str) -> ApiKey | None:
     return found.key if found else None
 
 
+def live_keys() -> QuerySet[ApiKey]:
+    """Return the keys that are neither revoked nor expired."""
+    return ApiKey.objects.filter(revoked_at__isnull=True).filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
+    )
+
+
+def sees_everything(account: User) -> bool:
+    """Return whether an account may see every call: superusers, and staff with the right to view the request log."""
+    return account.is_superuser or (account.is_staff and account.has_perm("analytics.view_requestlog"))
+
+
 def namespaces_for(caller: object) -> QuerySet[Namespace]:
-    """Return the enabled namespaces that the caller (a principal, a Django user or None) may use."""
+    """Return the enabled namespaces that the caller (a principal, a Django user or None) may use.
+
+    For an account: those of its teams and those that its live keys reach; all of them for who sees everything.
+    """
     enabled = Namespace.objects.filter(enabled=True)
     if isinstance(caller, KeyPrincipal):
         return enabled if caller.key.all_namespaces else enabled.filter(grants__key=caller.key)
-    return enabled if getattr(caller, "is_staff", False) else enabled.none()
+    if not isinstance(caller, User) or not caller.is_active:
+        return enabled.none()
+    if sees_everything(caller):
+        return enabled
+    own = live_keys().filter(owner=caller)
+    return enabled.filter(
+        Q(pk__in=TeamNamespace.objects.filter(team__memberships__account=caller).values("namespace"))
+        | Q(pk__in=Grant.objects.filter(key__in=own).order_by().values("namespace"))
+        | Exists(own.filter(all_namespaces=True))
+    )
 
 
-class IsKeyOrStaff(BasePermission):
-    """Lets API keys and signed-in staff in; other accounts have no business with the REST API."""
+class IsKeyOrAccount(BasePermission):
+    """Lets API keys and signed-in accounts in; what each of them sees follows from its scope."""
+
+    message = "This account is disabled."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Return whether the caller is one of the two."""
+        caller = request.user
+        return isinstance(caller, KeyPrincipal) or (isinstance(caller, User) and caller.is_active)
+
+
+class IsKeyOrStaff(IsKeyOrAccount):
+    """Lets API keys and signed-in staff in: for views that do not ask `scope_of` yet."""
 
     message = "This account is no member of staff; use an API key."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Return whether the caller is one of the two."""
-        return isinstance(request.user, KeyPrincipal) or bool(getattr(request.user, "is_staff", False))
+        return super().has_permission(request, view) and (
+            isinstance(request.user, KeyPrincipal) or bool(getattr(request.user, "is_staff", False))
+        )
 
 
 def _presented(request: Request | HttpRequest) -> set[str]:

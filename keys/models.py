@@ -11,11 +11,35 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from keys import secrets
+from keys.team_models import OVERSEERS, KeyHolder, Membership, Role, Team, TeamNamespace
 from namespaces.models import Namespace
 from namespaces.rule_columns import Rules, rule_constraints
 from namespaces.tracking import audited, notify_trigger
 
+__all__ = [  # the models of teams are imported from here too
+    "MAX_RPM",
+    "OVERSEERS",
+    "ApiKey",
+    "Grant",
+    "KeyHolder",
+    "KeySecret",
+    "KeyUsage",
+    "Limits",
+    "Membership",
+    "Role",
+    "Sees",
+    "Team",
+    "TeamNamespace",
+]
 MAX_RPM = 10_000_000
+
+
+class Sees(models.TextChoices):
+    """Whose calls the analytics API shows to the bearer of a key."""
+
+    OWN = "own", "the calls of its own user"
+    TEAM = "team", "all calls of its team's namespaces"
+    ALL = "all", "everybody's calls"
 
 
 class Limits(models.Model):
@@ -62,6 +86,32 @@ class ApiKey(Limits):
         default=False,
         help_text="Reaches every namespace, present and future. Otherwise only those granted below.",
     )
+    team = models.ForeignKey(
+        Team,
+        null=True,
+        blank=True,
+        # A team that has keys is not deleted: without it, nothing would end the keys of its members.
+        on_delete=models.PROTECT,
+        related_name="keys",
+        help_text="The team that answers for the key; its admins may revoke it. Blank: no team.",
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        # The database does it: a trigger (KeyHolder) revokes the keys of an account that is deleted and lets go of it.
+        on_delete=models.DO_NOTHING,
+        related_name="api_keys",
+        help_text="The account of the person who holds the key. They see the calls of the key's user and may rotate"
+        " and revoke the key. It is revoked when their account is disabled or they leave the key's team.",
+    )
+    sees = models.CharField(
+        "sees in analytics",
+        max_length=4,
+        choices=Sees.choices,
+        default=Sees.OWN,
+        help_text="Which calls the analytics API shows to whoever has this key.",
+    )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="UTC. Blank: never.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -74,6 +124,12 @@ class ApiKey(Limits):
         constraints = [
             limit_constraint("apikey"),
             models.CheckConstraint(name="apikey_user_present", condition=~models.Q(user_id="")),
+            models.CheckConstraint(name="apikey_sees", condition=models.Q(sees__in=Sees.values)),
+            models.CheckConstraint(
+                name="apikey_sees_a_team",
+                condition=~models.Q(sees=Sees.TEAM) | models.Q(team__isnull=False),
+                violation_error_message="A key that sees its team's calls needs a team.",
+            ),
         ]
         triggers = [notify_trigger()]
 

@@ -97,15 +97,23 @@ def test_a_key_under_an_older_pepper_still_opens(key: ApiKey, settings: object) 
     assert get("/namespaces", **{"X-API-Key": plain}).status_code == 401
 
 
-def test_staff_is_let_in_by_session_and_other_accounts_are_not() -> None:
+def test_accounts_are_let_in_by_session_and_see_what_is_theirs() -> None:
     Namespace.objects.create(slug="demo", description="For all")
     client = Client()
-    client.force_login(User.objects.create_user("operator", is_staff=True))
+    client.force_login(User.objects.create_user("operator", is_superuser=True))
     assert client.get("/namespaces").json() == {"namespaces": [{"name": "demo", "description": "For all"}]}
-    client.force_login(User.objects.create_user("visitor"))
+    for name, is_staff in (("clerk", True), ("visitor", False)):
+        client.force_login(User.objects.create_user(name, is_staff=is_staff))
+        assert client.get("/namespaces").json() == {"namespaces": []}
+
+
+def test_a_disabled_account_is_let_in_no_more() -> None:
+    client = Client()
+    client.force_login(User.objects.create_user("operator", is_superuser=True))
+    User.objects.update(is_active=False)
     answer = client.get("/namespaces")
-    assert answer.status_code == 403
-    assert answer.json()["error"]["reason"] == "forbidden"
+    assert answer.status_code == 401
+    assert answer.json()["error"]["reason"] == "unauthenticated"
 
 
 def test_namespaces_are_those_that_the_credential_may_use_a4(key: ApiKey) -> None:
