@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -156,6 +157,38 @@ X_FRAME_OPTIONS = "DENY"
 # Networks and host names of upstreams that may be private; loopback only where the database is our own.
 UPSTREAM_ALLOW = items("GATEWAY_UPSTREAM_ALLOW") or (["127.0.0.0/8", "::1", "localhost"] if EMBEDDED_DATABASE else [])
 
+# The mail server for password resets; without one the gateway sends no mail
+_EMAIL_URL = text("GATEWAY_EMAIL_URL")
+HAS_MAIL = bool(_EMAIL_URL)
+DEFAULT_FROM_EMAIL = text("GATEWAY_EMAIL_FROM", f"mcp-gateway@{_PUBLIC_HOST or 'localhost'}")
+
+
+def _mail_server() -> dict[str, Any]:
+    # Messages do not repeat the address: it may hold a password.
+    try:
+        server = environ.Env.email_url_config(_EMAIL_URL)
+    except (ValueError, ImproperlyConfigured):
+        server = {}
+    if not server.get("EMAIL_HOST") or not server["EMAIL_BACKEND"].endswith("smtp.EmailBackend"):
+        raise ImproperlyConfigured("GATEWAY_EMAIL_URL must look like smtp+tls://user:password@mail.example.com:587.")
+    if not PUBLIC_URL and any(host == "*" or host.startswith(".") for host in ALLOWED_HOSTS):
+        # The links in mails would lead wherever the sender of a request says.
+        raise ImproperlyConfigured(
+            "GATEWAY_EMAIL_URL with a wildcard in GATEWAY_ALLOWED_HOSTS needs GATEWAY_PUBLIC_URL."
+        )
+    return server
+
+
+if HAS_MAIL:
+    _SERVER = _mail_server()
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _SERVER.get("EMAIL_USE_TLS", False), _SERVER.get("EMAIL_USE_SSL", False)
+    EMAIL_HOST = _SERVER["EMAIL_HOST"]
+    EMAIL_PORT = _SERVER["EMAIL_PORT"] or (465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _SERVER["EMAIL_HOST_USER"] or "", _SERVER["EMAIL_HOST_PASSWORD"] or ""
+    EMAIL_TIMEOUT = 15
+# The longest life of a key that somebody issues for themselves
+SELF_SERVICE_KEY_DAYS = integer("GATEWAY_SELF_SERVICE_KEY_DAYS", 90, 1, 36500)
+
 # Limits and deadlines of the data plane (an upstream's own fields win)
 MAX_REQUEST_BYTES = integer("GATEWAY_MAX_REQUEST_BYTES", 4 << 20, 1024, 1 << 30)
 MAX_RESPONSE_BYTES = integer("GATEWAY_MAX_RESPONSE_BYTES", 32 << 20, 1024, 1 << 30)
@@ -173,6 +206,7 @@ KEEP_ALIVE_COMMENT_S = number("GATEWAY_KEEP_ALIVE_COMMENT_S", 15, 0.05, 3600)
 BARE_SESSION_IDLE_S = number("GATEWAY_BARE_SESSION_IDLE_S", 300, 0.1, 86400)
 # Wrong credentials from one address before they are answered 429; 0: never. Good ones are served all the same.
 FAILED_CREDENTIALS_PER_MINUTE = integer("GATEWAY_FAILED_CREDENTIALS_PER_MINUTE", 600, 0, 10_000_000)
+LIVE_VIEWERS = integer("GATEWAY_LIVE_VIEWERS", 50, 0, 10000)  # open live views of one worker
 STREAMS_PER_KEY = integer("GATEWAY_STREAMS_PER_KEY", 32, 1, 100000)
 STALE_LIMIT_S = number("GATEWAY_STALE_LIMIT", 3600, 1, 30 * 86400)
 LIST_TTL_MS = integer("GATEWAY_LIST_TTL_MS", 2000, 0, 86400000)
@@ -271,7 +305,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "/accounts/login/"
+LOGIN_REDIRECT_URL = "/dashboard/"
+PASSWORD_RESET_TIMEOUT = 3600 * 2
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -14,8 +14,9 @@ def no_metadata(request: HttpRequest) -> JsonResponse:
 
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/admin/")),
+    path("", RedirectView.as_view(url="/dashboard/")),
     path("admin/", admin.site.urls),
+    path("accounts/", include("gateway_project.accounts")),
     re_path(r"^\.well-known/", no_metadata),
     path("", include("keys.urls")),
     path("", include("analytics.urls")),

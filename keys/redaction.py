@@ -17,11 +17,13 @@ _PATTERNS = (
     # JSON web tokens and PEM blocks.
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
+    # The token in the link of a password reset.
+    re.compile(r"(/accounts/reset/[^/\s]+/)(?!set-password)[^/\s]+"),
     # user:password@ in URLs.
     re.compile(r"(://)[^/\s:@]+:[^/\s@]+(?=@)"),
 )
 # A cheap test first: most lines hold none of these.
-_HINT = re.compile(r"(?i)mcpgw_|auth|key|token|secret|passw|cookie|session|bearer|basic|eyJ|-----BEGIN|://")
+_HINT = re.compile(r"(?i)mcpgw_|auth|key|token|secret|passw|cookie|session|bearer|basic|eyJ|-----BEGIN|://|/reset/")
 
 
 def redact(text: str) -> str:

@@ -14,6 +14,18 @@ from tests.proxy.wire import Answer
 
 # What anyone may read: health, the sign-in page and its files, and the word that there is no OAuth here.
 PUBLIC = {"/health", "/live", "/ready", "/readyz"}
+# Who cannot sign in must get to these: the sign-in pages, their way out, the texts of the admin's scripts, and the
+# steps of a password reset, which show nothing of any account (the last one asks for a token from a mail).
+SIGN_IN = {
+    "/admin/login/",
+    "/admin/jsi18n/",
+    "/admin/logout/",
+    "/accounts/login/",
+    "/accounts/reset/",
+    "/accounts/reset/sent/",
+    "/accounts/reset/1/1/",
+    "/accounts/reset/done/",
+}
 FILLINGS = {"object_id": "1", "app_label": "keys", "content_type_id": "1", "url": "keys/", "pk": "1", "id": "1"}
 TOKENS = ["", "Bearer garbage", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.", "Basic YWRtaW46YWRtaW4="]
 SECRET_MARKS = (b"mcpgw_", b"digest", b"user_id")
@@ -52,10 +64,9 @@ def _is_closed(answer: Answer, path: str) -> bool:
     if answer.status in (400, 401, 403, 404, 405, 415):
         return True
     location = answer.header("location") or ""
-    if answer.status in (301, 302) and ("/admin/login/" in location or location == "/admin/"):
+    if answer.status in (301, 302) and ("/login/?next=" in location or location in ("/admin/login/", "/dashboard/")):
         return True
-    # The sign-in page itself, its way out, and the texts that its scripts use.
-    return answer.status == 200 and path in ("/admin/login/", "/admin/jsi18n/", "/admin/logout/")
+    return answer.status == 200 and path in SIGN_IN
 
 
 @pytest.mark.parametrize("authorization", TOKENS)
