@@ -65,4 +65,6 @@ def navigation(context: dict[str, Any]) -> list[Entry]:
 def moment_now() -> SafeString:
     """Return the present moment in UTC, to the second."""
     now = timezone.now()
-    return format_html('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}">{:%Y-%m-%d %H:%M:%S} UTC</time>', now, now)
+    # format_html makes text of its arguments first, so their format stands here.
+    exact, shown = f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{now:%Y-%m-%d %H:%M:%S}"
+    return format_html('<time datetime="{}">{} UTC</time>', exact, shown)
