@@ -24,7 +24,7 @@ LOOK_S = 1.0
 MAX_ROWS_PER_S = 2000
 # Blocks (each at most 4 MiB) that may wait for the announcing thread.
 _MAX_WAITING = 4
-_LAST_PAUSE_S = 5.0
+_LAST_PAUSE_S = 2.0
 # An announcement that takes longer is given up: rows are only worth something while they are fresh.
 _SESSION = "SET synchronous_commit = off; SET statement_timeout = '3s'; SET lock_timeout = '1s'"
 _IS_UNWATCHED = "SELECT pg_try_advisory_xact_lock(%s)"
@@ -61,7 +61,7 @@ class Announcer:
         self._ends = True
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(_LAST_PAUSE_S)
+            self._thread.join(5.0)
 
     def put(self, lines: bytes) -> None:
         """Announce whole journal lines that are committed. Never waits, never raises."""

@@ -63,13 +63,22 @@ class LiveFilter:
 class Gate:
     """Decides row by row; made anew whenever the scope or the filter changes. Takes well under a microsecond a row."""
 
-    __slots__ = ("_errors_only", "_namespaces", "_slower_than_ms", "_users", "_wanted", "sees_addresses")
+    __slots__ = (
+        "_errors_only",
+        "_namespaces",
+        "_slower_than_ms",
+        "_users",
+        "_wanted",
+        "sees_addresses",
+        "sees_everything",
+    )
 
     def __init__(self, scope: Scope, asked: LiveFilter) -> None:
         """Take what the caller may see and what it asked for."""
         self._namespaces = None if scope.namespaces is None else frozenset(scope.namespaces)
         self._users = None if scope.user_ids is None else frozenset(scope.user_ids)
         self.sees_addresses = scope.sees_addresses
+        self.sees_everything = scope.namespaces is None and scope.user_ids is None
         texts = {field: getattr(asked, name) for name, field in _FIELDS.items()}
         # Cut as the rows are, so that a long name still finds its calls.
         self._wanted = tuple(

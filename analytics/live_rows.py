@@ -109,17 +109,23 @@ def payloads(rows: Iterable[list[Any]], skipped: int = 0) -> tuple[list[str], in
     return made, too_large
 
 
+_PAYLOAD = msgspec.json.Decoder(list[int | list[str | int | None]])
+
+
 class LiveRow:
     """A row on its way to browsers: what filters ask for, and its JSON with and without the client's address."""
 
     __slots__ = ("_encoded", "fields")
 
-    def __init__(self, values: list[Any]) -> None:
+    def __init__(self, values: list[str | int | None]) -> None:
         """Take a payload's row. Raises ValueError when it is none."""
-        if not isinstance(values, list) or len(values) != len(FIELDS):
+        if len(values) != len(FIELDS):
             raise ValueError("the payload's row has other fields")
         self.fields: Row = dict(zip(FIELDS, values, strict=True))
-        self.fields["latency_ms"] = round((self.fields.pop("total_us") or 0) / 1000, 3)
+        total_us = self.fields.pop("total_us")
+        if not isinstance(total_us, int):
+            raise ValueError("the payload's row has no duration")
+        self.fields["latency_ms"] = round(total_us / 1000, 3)
         self._encoded: dict[bool, bytes] = {}
 
     def encoded(self, *, with_address: bool) -> bytes:
@@ -134,9 +140,11 @@ class LiveRow:
 def rows_of(payload: str) -> tuple[list[LiveRow], int]:
     """Return a payload's rows and how many were left out. Raises ValueError for what no announcer of ours sent."""
     try:
-        skipped, *rows = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, TypeError) as error:
-        raise ValueError("the payload is no array") from error
+        skipped, *rows = _PAYLOAD.decode(payload)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ValueError("the payload is no array of rows") from error
     if not isinstance(skipped, int) or skipped < 0:
         raise ValueError("the payload does not begin with a count")
-    return [LiveRow(row) for row in rows], skipped
+    if not all(isinstance(row, list) for row in rows):
+        raise ValueError("the payload holds something that is no row")
+    return [LiveRow(row) for row in rows if isinstance(row, list)], skipped

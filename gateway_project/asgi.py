@@ -1,4 +1,4 @@
-"""Which part answers a request: /mcp and health go past Django, everything else through it."""
+"""Which part answers a request: /mcp, health and the live view go past Django, everything else through it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,14 @@ django.setup()
 
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 
+from analytics.live_consumer import LiveConsumer  # noqa: E402
 from gateway_project.body_limit import BodyLimit  # noqa: E402
+from gateway_project.live_door import LiveDoor  # noqa: E402
 from proxy import health  # noqa: E402
 from proxy.app import application as mcp  # noqa: E402
 from proxy.runtime import runtime  # noqa: E402
 
 logger = logging.getLogger("gateway.asgi")
-
-
-async def _refuse_websocket(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Close a WebSocket before it opens; the gateway serves none."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1000, "reason": None})
 
 
 async def _lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -63,7 +59,7 @@ def _routes() -> ASGI3Application:
                     re_path(r"", BodyLimit(ASGIHandler(), settings.MAX_REQUEST_BYTES)),  # type: ignore[arg-type]
                 ]
             ),
-            "websocket": _refuse_websocket,
+            "websocket": LiveDoor(LiveConsumer.as_asgi(), runtime),  # its one route is /ws/live
             "lifespan": _lifespan,
         }
     )

@@ -23,6 +23,7 @@ _BAD_REQUEST = b"400 Bad Request"
 _TIMEOUT = b"408 Request Timeout"
 _TOO_LARGE = b"431 Request Header Fields Too Large"
 _LINGER_S = 1.0
+LIVE_PATH = b"/ws/live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,8 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # No protocol to switch to: the request was served as a plain one, what follows is not HTTP.
-            self.cycle.keep_alive = False
+        except httptools.HttpParserUpgrade as upgrade:
+            self.upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._handle_parser_error(error)
             return
@@ -163,7 +163,8 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and self.parser.should_keep_alive() and not self.draining,
             on_response=self.on_response_complete,
         )
-        self._start_asgi_task(self.cycle, self.app)
+        if raw_path != LIVE_PATH or not self.will_upgrade():
+            self._start_asgi_task(self.cycle, self.app)
 
     def on_body(self, body: bytes) -> None:
         """Hand body bytes on; those of a request that is answered already are counted and dropped."""
@@ -184,6 +185,17 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if not self.cycle.response_complete:
             self.cycle.more_body = False
             self.cycle.message_event.set()
+
+    # What `live_socket.py` overrides
+
+    def will_upgrade(self) -> bool:
+        """Return whether the request for LIVE_PATH, whose head is complete, is left to `upgrade`."""
+        return False
+
+    def upgrade(self, behind: bytes) -> None:
+        """Go on after a request to switch protocols; `behind` is what the client has sent after it."""
+        # No protocol to switch to: the request was served as a plain one, what follows is not HTTP.
+        self.cycle.keep_alive = False
 
     # What the application may use
 

@@ -22,7 +22,7 @@ from django.conf import settings
 
 from gateway_project.server.child import GATE_FD, HEARTBEAT_FD, READY
 from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
-from gateway_project.server.small_reads import SmallReads
+from gateway_project.server.live_socket import MAX_MESSAGE_BYTES, LiveProtocol, LiveReads
 
 logger = logging.getLogger("gateway.worker")
 _BEAT_S = 1.0
@@ -65,6 +65,7 @@ class Worker(uvicorn.Server):
         give_up = time.monotonic() + settings.DRAIN_TIMEOUT_S
         GatewayHttpProtocol.draining = True
         runtime.begin_drain()
+        self._close_live_views()
         if not orphaned:
             await asyncio.sleep(settings.DRAIN_NOTICE_S)
         for server in self.servers:
@@ -77,6 +78,12 @@ class Worker(uvicorn.Server):
         while time.monotonic() < give_up and (runtime.in_flight or self._answers_open()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         self.should_exit = True
+
+    def _close_live_views(self) -> None:
+        """Send browsers to another worker at once; they would hold the drain up for nothing."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, LiveProtocol):
+                connection.shutdown()
 
     def _answers_open(self) -> int:
         """Count requests that have arrived completely and are not answered; a half-sent one holds nobody up."""
@@ -109,9 +116,13 @@ def make_config(app: str) -> uvicorn.Config:
     )
     return uvicorn.Config(
         app,
-        http=SmallReads,  # type: ignore[arg-type]
+        http=LiveReads,  # type: ignore[arg-type]
         loop="uvloop",
-        ws="none",
+        ws="none",  # but for one path, which http_protocol.py knows; what follows is for that one
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        ws_per_message_deflate=False,  # a window for each viewer costs more memory than it saves bytes
         lifespan="on",
         interface="asgi3",
         access_log=False,
