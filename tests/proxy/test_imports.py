@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,34 @@ def test_the_hot_path_loads_without_django(module: str) -> None:
         [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+# Who may speak SQL to the tables of what happened: one package reads, the others fill and keep them.
+SPEAKS_SQL = re.compile(
+    r"\b(?:FROM|JOIN|INTO|UPDATE|COPY)\s+(?:analytics_(?:requestlog|rollup|stale)|\{(?:TABLE|table)\})"
+)
+READERS = {"analytics/queries"}
+KEEPERS = {
+    "analytics/blocks.py",
+    "analytics/partitions.py",
+    "analytics/rollup_sql.py",
+    "analytics/rollups.py",
+    "analytics/shipper.py",
+    "analytics/management/commands/seed_log.py",
+}
+
+
+def test_all_analytic_sql_stands_in_one_package() -> None:
+    offenders = set()
+    for app in APPS:
+        for path in (ROOT / app).rglob("*.py"):
+            name = str(path.relative_to(ROOT))
+            own = name in KEEPERS or any(name.startswith(f"{reader}/") for reader in READERS) or "/migrations/" in name
+            if not own and SPEAKS_SQL.search(path.read_text()):
+                offenders.add(name)
+    assert not offenders
+
+
+def test_the_search_for_sql_finds_what_it_is_after() -> None:
+    assert SPEAKS_SQL.search("SELECT count(*)\n    FROM analytics_requestlog WHERE at > now()")
+    assert any(SPEAKS_SQL.search(path.read_text()) for path in (ROOT / "analytics/queries").glob("*.py"))
