@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from analytics.queries import InvalidCursorError
+
 logger = logging.getLogger(__name__)
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.ValidationError, "invalid_parameter"),
-    (exceptions.ParseError, "invalid_body"),
+    (exceptions.ParseError, "invalid_request"),
     (exceptions.NotAuthenticated, "unauthenticated"),
     (exceptions.AuthenticationFailed, "unauthenticated"),
     (exceptions.PermissionDenied, "forbidden"),
@@ -38,6 +40,10 @@ def rest_exception_handler(error: Exception, context: dict[str, Any]) -> Respons
     """
     if isinstance(error, OperationalError | InterfaceError):
         return _database_unavailable(error)
+    if isinstance(error, SuspiciousOperation):  # such as a query with over a thousand parameters
+        error = exceptions.ParseError("The server could not make sense of this request.")
+    if isinstance(error, InvalidCursorError):  # one that a former version gave out
+        error = exceptions.ValidationError({"cursor": str(error)})
     response = exception_handler(error, context)
     if response is None:
         return None

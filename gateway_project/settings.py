@@ -234,6 +234,7 @@ if JOURNAL_FULL not in ("serve", "refuse"):
     raise ImproperlyConfigured("GATEWAY_JOURNAL_FULL must be serve or refuse.")
 JOURNAL_FSYNC = switch("GATEWAY_JOURNAL_FSYNC", False)
 ACCESS_LOG = switch("GATEWAY_ACCESS_LOG", True)
+CSV_MAX_ROWS = integer("GATEWAY_CSV_MAX_ROWS", 100_000, 1, 10_000_000)  # of one export of the request log
 REDIS_URL = text("REDIS_URL")
 REST_RATE = text("GATEWAY_REST_RATE", "600/m")  # requests of one caller to the REST API, as django-ratelimit writes it
 if not re.fullmatch(r"[1-9]\d*/[1-9]?\d*[smhd]", REST_RATE):
@@ -252,6 +253,8 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "channels",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "pgtrigger",
     "pghistory",
     "namespaces",
@@ -339,6 +342,17 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "analytics.errors.rest_exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "analytics.rest.description.Schema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "MCP gateway REST API",
+    "VERSION": "1",
+    "DESCRIPTION": "What happened at the gateway: who called what, how often, how fast and how it failed. A caller sees"
+    " its own calls in the namespaces that it may use, or its team's, or everything, as its rights say. Send an API key,"
+    " or use the cookie of a signed-in account. Every error has one shape.",
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
 LOG_LEVEL = text("GATEWAY_LOG_LEVEL", "info").upper()

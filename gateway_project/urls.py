@@ -21,3 +21,7 @@ urlpatterns = [
     path("", include("keys.urls")),
     path("", include("analytics.urls")),
 ]
+# JSON for what asks the REST API, the pages of templates/ for everybody else.
+handler400 = "analytics.rest.unknown.bad_request"
+handler404 = "analytics.rest.unknown.not_found"
+handler500 = "analytics.rest.unknown.server_error"

@@ -7,7 +7,6 @@ from analytics.queries.measures import Call, CallPage, Ending, Group, Measures, 
 from analytics.queries.ranking import MAX_GROUPS, ORDERS, ranking
 from analytics.queries.reading import BucketTooFineError, Reading, reading
 from analytics.queries.totals import active_users, endings, series, totals
-from analytics.queries.usage import Scope, usage
 from analytics.queries.view import CallFilter, View
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "Measures",
     "Point",
     "Reading",
-    "Scope",
     "View",
     "active_users",
     "call",
@@ -34,5 +32,4 @@ __all__ = [
     "series",
     "stream_calls",
     "totals",
-    "usage",
 ]

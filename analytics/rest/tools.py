@@ -1,0 +1,75 @@
+"""Which tools are called: `/analytics/tools` (A.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_view
+
+from analytics import queries
+from analytics.durations import go_duration
+from analytics.rest import answers, rows
+from analytics.rest.description import described
+from analytics.rest.endpoint import Endpoint, Question
+from analytics.rest.fields import FlagField, WholeNumberField
+from analytics.rest.parameters import TableParameters
+from analytics.rest.usage import DETAIL
+
+
+class ToolParameters(TableParameters):
+    """Of GET /analytics/tools."""
+
+    limit = WholeNumberField(min_value=1, max_value=queries.MAX_GROUPS, default=20, help_text="Most tools.")
+    detail = FlagField(default=False, help_text=DETAIL)
+
+
+@extend_schema_view(
+    get=described(
+        "tools",
+        "Tools by popularity",
+        "Calls of each tool, how many users made them, mean latency and the share of errors; the most popular first"
+        " unless `order` says otherwise. Names that were refused as unknown are no tools.",
+        ToolParameters,
+        answers.Tools,
+    )
+)
+class ToolsView(Endpoint):
+    """`GET /analytics/tools?period=7d&limit=20`."""
+
+    parameters = ToolParameters
+    table = "tools"
+    columns = (
+        "tool_name",
+        "namespace",
+        "invocations",
+        "unique_users",
+        "avg_latency_ms",
+        "error_rate",
+        *(name for name in rows.MEASURES if name not in ("avg_latency_ms", "error_rate")),
+    )
+
+    def answer(self, question: Question) -> dict[str, Any]:
+        """Return a row for each tool of each namespace."""
+        given = question.given
+        groups = queries.ranking(
+            question.reading,
+            question.view,
+            ("tool", "namespace"),
+            given["order"],
+            given["limit"],
+            with_percentiles=given["detail"] or given["order"] == "p95",
+            count_users=True,
+        )
+        tools = [_tool(group) | (rows.measures(group.measures) if given["detail"] else {}) for group in groups]
+        return {"period": go_duration(question.view.until - question.view.since), "tools": tools}
+
+
+def _tool(group: queries.Group) -> dict[str, Any]:
+    return {
+        "tool_name": group.names["tool"],
+        "namespace": group.names["namespace"],
+        "invocations": group.measures.calls,
+        "unique_users": group.users,
+        "avg_latency_ms": rows.ms(group.measures.avg_ms),
+        "error_rate": rows.rate(group.measures),
+    }
