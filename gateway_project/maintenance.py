@@ -13,7 +13,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
-from analytics import partitions
+from analytics import partitions, rollups
+from analytics.rollups import Retention
 from namespaces import catalogue, probe
 from namespaces.models import ConfigurationChange, Upstream
 
@@ -49,8 +50,9 @@ class Job:
 def jobs() -> list[Job]:
     """Return all jobs, due at once, the most needed first."""
     found = [
-        Job("partitions ahead", settings.HOUSEKEEPING_INTERVAL_S, partitions.create_ahead),
+        Job("partitions ahead", settings.HOUSEKEEPING_INTERVAL_S, _make_partitions),
         Job("old log rows", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_rows),
+        Job("old roll-ups", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_rollups),
         Job("old change marks", settings.HOUSEKEEPING_INTERVAL_S, _trim_changes),
         Job("expired sign-ins", settings.HOUSEKEEPING_INTERVAL_S, _clear_sessions),
     ]
@@ -59,8 +61,21 @@ def jobs() -> list[Job]:
     return found
 
 
+def rollup_retention() -> Retention:
+    """Return how long each grain of the roll-ups is kept, from the settings."""
+    return Retention(settings.MINUTE_RETENTION_DAYS, settings.HOUR_RETENTION_DAYS, settings.DAY_RETENTION_DAYS)
+
+
+def _make_partitions(connection: psycopg.Connection) -> int:
+    return partitions.create_ahead(connection, of=partitions.ALL)
+
+
 def _drop_old_rows(connection: psycopg.Connection) -> int:
     return partitions.drop_behind(connection, settings.LOG_RETENTION_DAYS)
+
+
+def _drop_old_rollups(connection: psycopg.Connection) -> int:
+    return rollups.drop_old(connection)
 
 
 def _trim_changes(_: psycopg.Connection) -> int:

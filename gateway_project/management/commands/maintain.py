@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from functools import partial
 from typing import Any
 
 import psycopg
 from django import db
 from django.core.management.base import BaseCommand, CommandParser
 
-from analytics.database import connect
+from analytics.database import connect, direct_parameters
+from analytics.rollup_keeper import Keeper
 from gateway_project import maintenance
 
 logger = logging.getLogger("gateway.maintain")
@@ -20,12 +22,16 @@ logger = logging.getLogger("gateway.maintain")
 OFFICE, _WORK = 0x6D63_7067_776D_6E01, 0x6D63_7067_776D_6E02
 _TICK_S = 1.0
 _STAND_BY_S = 5.0
+_LEAVING_S = 2.0
 
 
 class Command(BaseCommand):
     """Keep house until SIGTERM."""
 
-    help = "Make and drop partitions, trim tables, look at upstreams. `serve` runs this; one process works at a time."
+    help = (
+        "Add the log up, make and drop partitions, trim tables, look at upstreams. `serve` runs this; one process "
+        "works at a time."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,10 +41,15 @@ class Command(BaseCommand):
         if options["once"]:
             with connect("gateway maintain --once") as connection:
                 _work(connection, maintenance.jobs())
+            _keeper().catch_up()
             return
         stop = threading.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: stop.set())
+        keeper = _keeper()
+        # A thread of its own: an upstream that hangs while it is probed must not hold the roll-ups up.
+        rolling = threading.Thread(target=keeper.run, name="roll-ups", daemon=True)
+        rolling.start()
         jobs = maintenance.jobs()
         while not stop.is_set():
             try:
@@ -47,6 +58,12 @@ class Command(BaseCommand):
             except (psycopg.OperationalError, db.OperationalError) as error:
                 logger.warning("housekeeping waits for the database: %s", str(error).strip())
                 stop.wait(_STAND_BY_S)
+        keeper.stop()
+        rolling.join(_LEAVING_S)
+
+
+def _keeper() -> Keeper:
+    return Keeper(partial(connect, "gateway roll-ups", direct_parameters()), maintenance.rollup_retention())
 
 
 def _hold_office(connection: psycopg.Connection, jobs: list[maintenance.Job], stop: threading.Event) -> None:

@@ -1,0 +1,129 @@
+"""Runs the roll-ups' steps one after the other until told to stop; one process at a time among all hosts does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import psycopg
+
+from analytics import rollup_sql, rollups
+from analytics.rollups import Retention, Step
+
+logger = logging.getLogger(__name__)
+
+# Any number that nothing else takes. It spares work only: steps are right whoever else takes some.
+OFFICE = 0x6D63_7067_776D_6E03
+# The pause after a step is so many times as long as steps take of late, so they leave the database to others.
+_PAUSES_A_STEP = 3.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
+_STAND_BY_S = 5.0
+_FIRST_BACK_OFF_S, _LAST_BACK_OFF_S = 0.5, 10.0
+_PROGRESS_EVERY_S = 10.0
+_LAG_WARNING_S = 60.0
+
+Say = Callable[[str], None]
+
+
+class Keeper:
+    """Keeps the roll-ups through any number of lost connections. `run` in a thread, `stop` from any other."""
+
+    def __init__(self, connect: Callable[[], psycopg.Connection], retention: Retention, say: Say = logger.info) -> None:
+        """Take what opens a connection in autocommit mode, how long grains are kept, and who is told of progress."""
+        self._connect, self._retention, self._say = connect, retention, say
+        self._stop = threading.Event()
+        self._connection: psycopg.Connection | None = None
+        self._in_office = False
+        self._usual_s = 0.0  # what steps take of late
+        self._began_at: datetime | None = None  # where a long way began
+        self._said_at = 0.0
+        self._late = False
+
+    def run(self) -> None:
+        """Work until `stop`; an error is logged and tried again."""
+        back_off = _FIRST_BACK_OFF_S
+        while not self._stop.is_set():
+            try:
+                with self._opened() as connection:
+                    while not self._stop.is_set():
+                        self._stop.wait(self._pause_s() if self._hold(connection) else _STAND_BY_S)
+                        back_off = _FIRST_BACK_OFF_S
+            except (psycopg.Error, OSError) as error:
+                if self._stop.is_set():
+                    return
+                logger.warning("the roll-ups wait: %s", str(error).strip())
+                self._stop.wait(back_off)
+                back_off = min(2 * back_off, _LAST_BACK_OFF_S)
+
+    def catch_up(self) -> Step:
+        """Roll everything up that is there, whoever holds the office, and return the last step.
+
+        Raises psycopg.Error when the database fails.
+        """
+        with self._opened() as connection:
+            while True:
+                step = self._step(connection)
+                day = rollups.add_up_stale_day(connection, self._retention, waits=timedelta(0))
+                if not step.is_behind and day is None:
+                    return step
+
+    def stop(self) -> None:
+        """Ask `run` to return; the statement that it waits for is cancelled."""
+        self._stop.set()
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            connection.cancel()
+
+    def _opened(self) -> psycopg.Connection:
+        connection = self._connection = self._connect()
+        self._in_office = False
+        connection.prepare_threshold = None  # a plan made once would look at every partition
+        rollup_sql.prepare(connection)
+        return connection
+
+    def _hold(self, connection: psycopg.Connection) -> bool:
+        """Work up to the present if no other process does; return whether we do."""
+        if not self._in_office:
+            row = connection.execute("SELECT pg_try_advisory_lock(%s)", (OFFICE,)).fetchone()
+            self._in_office = row == (True,)
+        if not self._in_office:
+            return False
+        is_behind = True
+        while is_behind and not self._stop.is_set():
+            is_behind = self._step(connection).is_behind
+            rollups.add_up_stale_day(connection, self._retention)
+        return True
+
+    def _step(self, connection: psycopg.Connection) -> Step:
+        began = time.monotonic()
+        step = rollups.step(connection, self._retention)
+        took = time.monotonic() - began
+        self._usual_s += 0.3 * (took - self._usual_s)
+        self._tell(step)
+        return step
+
+    def _pause_s(self) -> float:
+        return min(max(_SHORTEST_PAUSE_S, _PAUSES_A_STEP * self._usual_s), _LONGEST_PAUSE_S)
+
+    def _tell(self, step: Step) -> None:
+        """Say how far a long way is done, and once when the roll-ups are late and when they no longer are."""
+        lag = (step.now - step.rolled_to).total_seconds()
+        if (lag > _LAG_WARNING_S) != self._late:
+            self._late = lag > _LAG_WARNING_S
+            if self._late:
+                logger.warning("the roll-ups are %.0f s behind; until they catch up, pages read the log itself", lag)
+            else:
+                logger.info("the roll-ups have caught up")
+        if not step.is_behind:
+            self._began_at = None
+            return
+        self._began_at = self._began_at or step.began_at
+        if time.monotonic() - self._said_at >= _PROGRESS_EVERY_S:
+            self._said_at = time.monotonic()
+            way = max(step.now - self._began_at, timedelta(seconds=1))
+            self._say(
+                f"rolled up to {step.rolled_to:%Y-%m-%d %H:%M}, {100 * (step.rolled_to - self._began_at) / way:.0f} %"
+            )
