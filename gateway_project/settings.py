@@ -228,6 +228,10 @@ ANALYTICS_TIMEOUT_MS = integer("GATEWAY_ANALYTICS_TIMEOUT_MS", 5000, 100, 600000
 
 # Request log
 LOG_RETENTION_DAYS = integer("GATEWAY_LOG_RETENTION_DAYS", 90, 1, 36500)
+# Days before today for which the log is kept added up by minute, hour and day.
+MINUTE_RETENTION_DAYS = integer("GATEWAY_MINUTE_RETENTION_DAYS", 2, 0, 36500)
+HOUR_RETENTION_DAYS = integer("GATEWAY_HOUR_RETENTION_DAYS", 90, 1, 36500)
+DAY_RETENTION_DAYS = integer("GATEWAY_DAY_RETENTION_DAYS", 1100, 1, 36500)
 JOURNAL_MAX_BYTES = integer("GATEWAY_JOURNAL_MAX_BYTES", 1 << 30, 1 << 16, 1 << 44)
 JOURNAL_FULL = text("GATEWAY_JOURNAL_FULL", "serve")
 if JOURNAL_FULL not in ("serve", "refuse"):
@@ -347,9 +351,9 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "MCP gateway REST API",
     "VERSION": "1",
-    "DESCRIPTION": "What happened at the gateway: who called what, how often, how fast and how it failed. A caller sees"
-    " its own calls in the namespaces that it may use, or its team's, or everything, as its rights say. Send an API key,"
-    " or use the cookie of a signed-in account. Every error has one shape.",
+    "DESCRIPTION": "What happened at the gateway: who called what, how often, how fast and how it failed. A"
+    " caller sees its own calls in the namespaces that it may use, or its team's, or everything, as its rights say."
+    " Send an API key, or use the cookie of a signed-in account. Times are UTC. Every error has one shape.",
     "DISABLE_ERRORS_AND_WARNINGS": False,
     "SORT_OPERATION_PARAMETERS": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
