@@ -76,6 +76,8 @@ def row_of(line: bytes) -> list[Any] | None:
     at = fields[_PLACES[1][1]]
     if not _ID.fullmatch(fields[0]) or not _MOMENT.fullmatch(at):
         return None
+    identifier = row[0]
+    row[0] = "-".join((identifier[:8], identifier[8:12], identifier[12:16], identifier[16:20], identifier[20:]))
     row[1] = f"{at[:10].decode()}T{at[11:26].decode()}Z"
     return row
 
