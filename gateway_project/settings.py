@@ -355,6 +355,7 @@ SPECTACULAR_SETTINGS = {
     " caller sees its own calls in the namespaces that it may use, or its team's, or everything, as its rights say."
     " Send an API key, or use the cookie of a signed-in account. Times are UTC. Every error has one shape.",
     "DISABLE_ERRORS_AND_WARNINGS": False,
+    "SORT_OPERATIONS": False,
     "SORT_OPERATION_PARAMETERS": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from analytics import queries
-from analytics.rest.answers import Call
 from analytics.rest.call_parameters import METHODS
 from analytics.rest.csv_text import moment
+from analytics.rest.log_answers import Call
 from analytics.rest.rows import ms_of
 
 COLUMNS = tuple(Call().fields)

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics import queries
-from analytics.rest import answers
+from analytics.rest import log_answers as answers
 from analytics.rest.call_fields import fields
 from analytics.rest.call_parameters import CallParameters, sealed, wanted
 from analytics.rest.description import described

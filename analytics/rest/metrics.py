@@ -13,7 +13,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from analytics import queries
-from analytics.rest import answers, rows
+from analytics.rest import log_answers as answers
+from analytics.rest import rows
 from analytics.rest.csv_text import moment
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question

@@ -82,8 +82,15 @@ class SwaggerView(_Public):
         return render(request, "analytics/swagger.html", {"files": f"{_SIDECAR}/swagger-ui-dist"})
 
 
-# ReDoc makes its style sheet as it runs, under the nonce that the page tells it, and searches in a worker of a blob.
-@method_decorator(csp_update({"style-src": ["'self'", NONCE], "worker-src": ["blob:"]}), "dispatch")
+# ReDoc makes its style sheets as it runs: most under the nonce that the page tells it, two by libraries of its own
+# that know none (an empty one, and its scroll bars'). It searches in a worker that it makes of a blob.
+_REDOC_STYLES = [
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+    "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
+]
+
+
+@method_decorator(csp_update({"style-src": ["'self'", NONCE, *_REDOC_STYLES], "worker-src": ["blob:"]}), "dispatch")
 class RedocView(_Public):
     """`GET /redoc`: ReDoc."""
 

@@ -65,9 +65,7 @@ class PeriodParameters(Parameters):
     period = PeriodField(
         required=False, help_text="How far back from now: `7d`, `24h`, `30m`. 24h when nothing is said."
     )
-    to = MomentField(
-        required=False, help_text="Only calls that began before this moment. Both moments are written as RFC 3339 says."
-    )
+    to = MomentField(required=False, help_text="Only calls that began before this moment.")
     namespace = NameField(help_text="Only calls of this namespace.")
     mine = FlagField(required=False, default=False, help_text="Only the caller's own calls.")
 
@@ -76,9 +74,10 @@ class PeriodParameters(Parameters):
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the fields; `from` is a word that Python keeps for itself."""
         fields = super().get_fields()
-        ordered = {"period": fields.pop("period")}
-        ordered["from"] = MomentField(required=False, help_text="Only calls that began at this moment or later.")
-        return ordered | fields
+        first = {name: fields.pop(name) for name in ("period", "to")}
+        first["from"] = MomentField(required=False, help_text="Only calls that began at this moment or later.")
+        last = {"format": fields.pop("format")}
+        return {name: first[name] for name in ("period", "from", "to")} | fields | last
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Check that the period makes sense. Raises ValidationError that names the parameter."""
@@ -145,7 +144,7 @@ class SeriesParameters(FilterParameters):
     bucket = BucketField(
         required=False,
         help_text="Width of a bucket: a divisor of a day from `1m` to `1d`, such as `5m`, `1h` or `6h`. Buckets begin"
-        f" at its multiples (UTC). At most {MAX_POINTS:,} an answer. When nothing is said, one that gives some two dozen.",
+        f" at its multiples (UTC). At most {MAX_POINTS:,} an answer. When nothing is said, one that suits a chart.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
