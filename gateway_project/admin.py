@@ -16,7 +16,7 @@ SECTIONS = {
     "Servers": ("Upstream", "Namespace", "CatalogueEntry"),
     "Access": ("ApiKey",),
     "Records": ("RequestLog",),
-    "People": ("User", "Group"),
+    "People": ("Team", "User", "Group"),
 }
 
 

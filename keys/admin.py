@@ -15,19 +15,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
+from keys import presentation
 from keys.admin_filters import ReachFilter, StateFilter
+from keys.admin_team import TeamAdmin
 from keys.forms import ApiKeyForm, GrantForm, RotateForm
-from keys.models import ApiKey, Grant
-from keys.snippets import Endpoint, snippets
-from namespaces.addresses import namespace_url
+from keys.models import ApiKey, Grant, Sees, Team
 from namespaces.admin_base import GatewayModelAdmin, ago, state
-from namespaces.models import Namespace
 from namespaces.rule_form import rule_fieldsets
-
-TONES = {"active": "ok", "expired": "warn", "revoked": "muted"}
-MAX_ENDPOINTS = 20  # in the snippets of one key
 
 
 class GrantInline(admin.StackedInline):
@@ -58,13 +53,15 @@ class ApiKeyAdmin(GatewayModelAdmin):
 
     form = ApiKeyForm
     inlines = (GrantInline,)
-    list_display = ("name", "description", "state", "prefixes", "reach", "expires_at", "last_used")
-    list_filter = (StateFilter, ReachFilter)
-    search_fields = ("user_id", "description", "secrets__prefix")
-    search_help_text = "Searches user, description and the beginning of the key."
+    list_display = ("name", "description", "state", "prefixes", "team", "reach", "expires_at", "last_used")
+    list_filter = (StateFilter, ReachFilter, ("team", admin.RelatedOnlyFieldListFilter))
+    search_fields = ("user_id", "description", "secrets__prefix", "owner__username")
+    search_help_text = "Searches user, description, owner and the beginning of the key."
     actions = ("revoke_selected",)
+    autocomplete_fields = ("team", "owner")
     fieldsets = (
         (None, {"fields": ("user_id", "description", "expires_at", "all_namespaces")}),
+        ("Team and person", {"fields": ("team", "owner", "sees")}),
         ("Limit over all namespaces", {"fields": ("requests_per_minute", "burst"), "classes": ("collapse",)}),
     )
 
@@ -74,7 +71,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         """Return keys with what the list shows."""
         grants = Prefetch("grants", queryset=Grant.objects.select_related("namespace"))
-        return super().get_queryset(request).select_related("usage").prefetch_related("secrets", grants)
+        return super().get_queryset(request).select_related("usage", "team").prefetch_related("secrets", grants)
 
     @admin.display(description="key", ordering="user_id")
     def name(self, key: ApiKey) -> str:
@@ -82,7 +79,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> SafeString:
-        return state(TONES[key.state], key.state)
+        return state(presentation.TONES[key.state], key.state)
 
     @admin.display(description="begins with")
     def prefixes(self, key: ApiKey) -> SafeString:
@@ -93,15 +90,23 @@ class ApiKeyAdmin(GatewayModelAdmin):
 
     @admin.display(description="reaches")
     def reach(self, key: ApiKey) -> str:
-        if key.all_namespaces:
-            return "all namespaces"
-        slugs = sorted(grant.namespace.slug for grant in key.grants.all())
-        return ", ".join(slugs[:4]) + (f" and {len(slugs) - 4} more" if len(slugs) > 4 else "") if slugs else "nothing"
+        return presentation.reach(key)
 
     @admin.display(description="last used", ordering="usage__last_used_at")
     def last_used(self, key: ApiKey) -> SafeString | str:
         usage = getattr(key, "usage", None)
         return "never" if usage is None else ago(usage.last_used_at)
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer everybody's calls to superusers alone."""
+        if db_field.name == "sees" and not _may_open_all(request):
+            kwargs["choices"] = [choice for choice in Sees.choices if choice[0] != Sees.ALL]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        """Let only superusers change what a key sees once that is everybody's calls."""
+        closed = obj is not None and obj.sees == Sees.ALL and not _may_open_all(request)
+        return (*super().get_readonly_fields(request, obj), *(("sees",) if closed else ()))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -164,6 +169,8 @@ class ApiKeyAdmin(GatewayModelAdmin):
         key = self._key(request, key_id)
         if key is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(key_id))  # type: ignore[attr-defined]
+        if key.sees == Sees.ALL and not _may_open_all(request):
+            raise PermissionDenied  # whoever rotates a key holds it
         if key.state != "active":
             self.message_user(request, f"{key} is {key.state}; issue a new key instead.", messages.ERROR)
             return HttpResponseRedirect(reverse("admin:keys_apikey_change", args=[key.pk]))
@@ -214,30 +221,18 @@ class ApiKeyAdmin(GatewayModelAdmin):
             request,
             title="Revoke keys" if len(keys) != 1 else "Revoke key",
             button="Revoke for good",
-            effects=[self._effect(key) for key in keys],
+            effects=[presentation.loss(key) for key in keys],
             action="revoke_selected",
             ids=[key.pk for key in keys],
         )
 
-    def _effect(self, key: ApiKey) -> str:
-        if key.revoked_at is not None:
-            return f"{key} is revoked already"
-        usage = getattr(key, "usage", None)
-        used = f"last used {timesince(usage.last_used_at)} ago" if usage is not None else "never used"
-        label = f"{key} ({key.description})" if key.description else str(key)
-        return f"{label} loses its access to {self.reach(key)} at its next request; {used}. This cannot be undone."
-
     def _issued(self, request: HttpRequest, key: ApiKey, secret: str, title: str) -> HttpResponse:
-        """Return the only page that ever shows a key. It is not stored, and no cache may keep it."""
-        endpoints = reached(request, key)
+        """Return the page that shows a key, once."""
         context = {
             **self.admin_site.each_context(request),
+            **presentation.shown_once(request, key, secret),
             "opts": self.opts,
             "title": title,
-            "key": key,
-            "secret": secret,
-            "endpoints": endpoints,
-            "snippets": snippets(secret, endpoints) if endpoints else [],
             "change_url": reverse("admin:keys_apikey_change", args=[key.pk]),
         }
         response = TemplateResponse(request, "admin/keys/apikey/issued.html", context)
@@ -250,19 +245,16 @@ class ApiKeyAdmin(GatewayModelAdmin):
         return [item for item in to_delete if not isinstance(item, list)], model_count, perms_needed, protected
 
 
+def _may_open_all(request: HttpRequest) -> bool:
+    """Return whether the person may give a key the sight of everybody's calls."""
+    return bool(getattr(request.user, "is_superuser", False))
+
+
 def _secrets(key: ApiKey) -> list[Any]:
     """Return a key's secrets, newest first, each with whether it works now."""
     now = timezone.now()
     return [(secret, key.state == "active" and secret.is_usable(now)) for secret in key.secrets.all()]
 
 
-def reached(request: HttpRequest, key: ApiKey) -> list[Endpoint]:
-    """Return the enabled namespaces that a key reaches, at most MAX_ENDPOINTS."""
-    namespaces = Namespace.objects.filter(enabled=True)
-    if not key.all_namespaces:
-        namespaces = namespaces.filter(grants__key=key)
-    slugs = namespaces.order_by("slug").values_list("slug", flat=True)[:MAX_ENDPOINTS]
-    return [Endpoint(slug, namespace_url(request, slug)) for slug in slugs]
-
-
 admin.site.register(ApiKey, ApiKeyAdmin)
+admin.site.register(Team, TeamAdmin)

@@ -50,5 +50,5 @@ def grant(namespace_id: int | str, **fields: Any) -> dict[str, Any]:
 def key_form(grants: list[dict[str, Any]] | None = None, initial: int = 0, **fields: Any) -> dict[str, Any]:
     """Return the form of a key."""
     data = {"user_id": "bob@example.org", "description": "laptop", "expires_at_0": "", "expires_at_1": ""}
-    data |= {"requests_per_minute": "", "burst": ""}
+    data |= {"requests_per_minute": "", "burst": "", "team": "", "owner": "", "sees": "own"}
     return data | inline("grants", grants or [], initial) | fields
