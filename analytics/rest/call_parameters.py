@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from analytics import queries
 from analytics.record import OUTCOMES
-from analytics.rest.fields import MAX_ID, FlagField, MomentField, NameField, WholeNumberField
+from analytics.rest.fields import MAX_ID, FlagField, MomentField, NameField, WholeNumberField, WordField
 from analytics.rest.parameters import FilterParameters, check_span
 
 MAX_PAGE = 500
@@ -39,13 +39,13 @@ class CallParameters(FilterParameters):
     server = NameField(help_text="The same as `upstream`.")
     client = NameField(help_text="The same as `user`.")
     success = FlagField(required=False, help_text="`true`: calls that ended `ok`; `false`: all others.")
-    via = serializers.ChoiceField(
+    via = WordField(
         choices=["mcp", "rest"], required=False, help_text="How the call came in. Today every call comes by MCP."
     )
-    kind = serializers.ChoiceField(
+    kind = WordField(
         choices=list(METHODS), required=False, help_text="Calls of tools, reads of resources, or uses of prompts."
     )
-    outcome = serializers.ChoiceField(choices=list(OUTCOMES), required=False, help_text="How the call ended.")
+    outcome = WordField(choices=list(OUTCOMES), required=False, help_text="How the call ended.")
     reason = NameField(help_text="The finer reason, as in the error answer.")
     request_id = NameField(help_text="X-Request-Id of the call's answer.")
 

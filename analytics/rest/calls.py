@@ -8,7 +8,6 @@ from typing import Any
 
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema_view
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -21,7 +20,7 @@ from analytics.rest.call_parameters import CallParameters, sealed, wanted
 from analytics.rest.description import described
 from analytics.rest.endpoint import Closed
 from analytics.rest.export import export
-from analytics.rest.fields import FlagField
+from analytics.rest.fields import FlagField, WordField
 from analytics.rest.parameters import Parameters
 from analytics.rest.renderers import CsvRenderer
 from analytics.rest.stages import stages
@@ -76,7 +75,7 @@ def _page(reading: queries.Reading, view: queries.View, given: dict[str, Any]) -
 class OneCallParameters(Parameters):
     """Of GET /api/v1/requests/<id>."""
 
-    format = serializers.ChoiceField(choices=["json"], required=False, help_text="There is JSON only.")
+    format = WordField(choices=["json"], required=False, help_text="There is JSON only.")
     mine = FlagField(required=False, default=False, help_text="Only if it is the caller's own.")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from analytics.durations import go_duration, parse_bucket, parse_period
+from keys.redaction import redact
 
 MAX_PERIOD = timedelta(days=3660)
 MIN_BUCKET, MAX_BUCKET = timedelta(minutes=1), timedelta(days=1)
@@ -20,6 +21,11 @@ MAX_ID = (1 << 63) - 1
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _MILLISECONDS = re.compile(r"[0-9]{12,14}")
 _WHOLE = re.compile(r"[0-9]{1,19}")
+
+
+def shown(value: object) -> str:
+    """Return a wrong value as a message may repeat it: short, and without a key that went there by mistake."""
+    return repr(redact(str(value))[:60])
 
 
 class _Text(serializers.Field[Any, object, str, Any]):
@@ -39,7 +45,7 @@ class PeriodField(_Text):
         try:
             period = parse_period(str(data))
         except ValueError as error:
-            raise serializers.ValidationError(str(error)) from None
+            raise serializers.ValidationError(redact(str(error))) from None
         if period > MAX_PERIOD:
             raise serializers.ValidationError(f"the longest period is {MAX_PERIOD.days}d")
         return period
@@ -54,7 +60,7 @@ class BucketField(_Text):
         try:
             bucket = parse_bucket(str(data))
         except ValueError as error:
-            raise serializers.ValidationError(str(error)) from None
+            raise serializers.ValidationError(redact(str(error))) from None
         if not MIN_BUCKET <= bucket <= MAX_BUCKET:
             bounds = f"{go_duration(MIN_BUCKET)} to {go_duration(MAX_BUCKET)}"
             raise serializers.ValidationError(f"a bucket is {bounds} wide")
@@ -79,7 +85,7 @@ class MomentField(_Text):
         except (ValueError, OverflowError, OSError):
             pass
         raise serializers.ValidationError(
-            f"{text[:40]!r} is no moment; write it as 2026-11-20T08:00:00Z (encode a + as %2B)"
+            f"{shown(text)} is no moment; write it as 2026-11-20T08:00:00Z (encode a + as %2B)"
         )
 
 
@@ -98,6 +104,15 @@ class FlagField(_Text):
     def to_representation(self, value: object) -> bool:  # type: ignore[override]
         """Return the value, which the description shows as the default."""
         return bool(value)
+
+
+class WordField(serializers.ChoiceField):
+    """One of a few words."""
+
+    def fail(self, key: str, **context: Any) -> NoReturn:
+        """Raise ValidationError that names the words."""
+        words = ", ".join(str(choice) for choice in self.choices)
+        raise serializers.ValidationError(f"{shown(context.get('input', ''))} is none of {words}")
 
 
 class WholeNumberField(serializers.IntegerField):

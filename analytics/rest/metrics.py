@@ -18,7 +18,7 @@ from analytics.rest import rows
 from analytics.rest.csv_text import moment
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question
-from analytics.rest.fields import MAX_PERIOD, WholeNumberField
+from analytics.rest.fields import MAX_PERIOD, WholeNumberField, WordField
 from analytics.rest.parameters import PeriodParameters
 
 TOP = 10
@@ -28,9 +28,7 @@ _NO_TEXT = "Prometheus text is not offered here yet; ask for JSON (Accept: appli
 class MetricsParameters(PeriodParameters):
     """Of GET /api/v1/metrics."""
 
-    format = serializers.ChoiceField(
-        choices=["json", "prometheus"], required=False, help_text="`prometheus` is a 406 for now."
-    )
+    format = WordField(choices=["json", "prometheus"], required=False, help_text="`prometheus` is a 406 for now.")
     window = WholeNumberField(
         min_value=1000,
         max_value=int(MAX_PERIOD.total_seconds() * 1000),

@@ -20,6 +20,7 @@ from analytics.rest.fields import (
     NameField,
     PeriodField,
     WholeNumberField,
+    WordField,
 )
 from keys.redaction import redact
 from keys.visibility import Scope
@@ -38,7 +39,7 @@ VIEW_NAMES = {"namespace": "namespace", "upstream": "upstream", "user": "user_id
 class Parameters(serializers.Serializer[Any]):
     """What every endpoint takes, and nothing else: a name that it does not know, or a name twice, is refused."""
 
-    format = serializers.ChoiceField(
+    format = WordField(
         choices=["json", "csv"], required=False, help_text="The same as `Accept: application/json` or `text/csv`."
     )
 
@@ -131,7 +132,7 @@ class TableParameters(FilterParameters):
     limit = WholeNumberField(
         min_value=1, max_value=queries.MAX_GROUPS, default=queries.MAX_GROUPS, help_text="Most rows."
     )
-    order = serializers.ChoiceField(
+    order = WordField(
         choices=list(queries.ORDERS),
         default="calls",
         help_text="What comes first. By `errors` and `error_rate` only rows with errors are listed.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_view
-from rest_framework import serializers
 
 from analytics import queries
 from analytics.durations import go_duration
@@ -13,6 +12,7 @@ from analytics.rest import answers, rows
 from analytics.rest.csv_text import moment
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question
+from analytics.rest.fields import WordField
 from analytics.rest.parameters import SeriesParameters
 
 METRICS = ("calls", "errors", "p50", "p95", "p99", "avg", "bytes")
@@ -21,7 +21,7 @@ METRICS = ("calls", "errors", "p50", "p95", "p99", "avg", "bytes")
 class TimeSeriesParameters(SeriesParameters):
     """Of GET /analytics/timeseries."""
 
-    metric = serializers.ChoiceField(
+    metric = WordField(
         choices=list(METRICS),
         default="calls",
         help_text="What `value` is: a number of `calls` or `errors`, milliseconds of latency (`avg`, `p50`, `p95`,"

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_view
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 
 from analytics import queries
@@ -16,7 +15,7 @@ from analytics.durations import go_duration
 from analytics.rest import answers, rows
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question, cut
-from analytics.rest.fields import MAX_NAME, FlagField, WholeNumberField
+from analytics.rest.fields import MAX_NAME, FlagField, WholeNumberField, WordField
 from analytics.rest.parameters import PeriodParameters, TableParameters
 from keys.models import ApiKey
 
@@ -29,7 +28,7 @@ _UNKNOWN = "There is no such user among those whose calls you may see."
 class UsageParameters(TableParameters):
     """Of GET /analytics/usage."""
 
-    group_by = serializers.ChoiceField(choices=["user", "tool"], default="user", help_text="What a row stands for.")
+    group_by = WordField(choices=["user", "tool"], default="user", help_text="What a row stands for.")
     detail = FlagField(default=False, help_text=DETAIL)
 
 
@@ -77,7 +76,7 @@ class UserParameters(PeriodParameters):
     limit = WholeNumberField(
         min_value=1, max_value=queries.MAX_GROUPS, default=100, help_text="Most rows of each list."
     )
-    table = serializers.ChoiceField(
+    table = WordField(
         choices=["tools", "namespaces", "keys", "outcomes"], default="tools", help_text="Which list CSV shows."
     )
 
