@@ -1,80 +1,89 @@
-"""`manage.py seed_log`: invented rows for the request log, to measure queries and pages on."""
+"""`manage.py seed_log`: invented rows for the request log and its roll-ups, to measure queries and pages on."""
 
 from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 
 import psycopg
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from psycopg import sql
 
-from analytics import partitions
+from analytics import partitions, seed_configuration, seed_names, seed_rows
 from analytics.database import connect
+from analytics.rollup_keeper import Keeper
+from analytics.rollups import Retention
 
-# A few busy namespaces, users and tools and many quiet ones; 4 % of calls do not end well.
-_ROWS = """
-INSERT INTO {table} (id, at, namespace, upstream, key_id, user_id, method, tool, outcome, reason, http_status,
-    jsonrpc_code, total_us, upstream_us, first_byte_us, request_bytes, response_bytes, protocol_version, client_name,
-    session, client_address, request_id, trace_id)
-SELECT md5(day || '-' || number || '-' || luck)::uuid, at, 'ns-' || namespace, 'upstream-' || namespace %% 12, who, 'user-' || who,
-    CASE WHEN is_call THEN 'tools/call' ELSE 'tools/list' END, CASE WHEN is_call THEN 'tool-' || tool END, outcome,
-    CASE outcome WHEN 'denied' THEN 'tool_denied' WHEN 'timeout' THEN 'first_byte_timeout' END,
-    CASE outcome WHEN 'limited' THEN 429 WHEN 'timeout' THEN 504 ELSE 200 END,
-    CASE outcome WHEN 'ok' THEN NULL WHEN 'limited' THEN -31429 ELSE -32603 END,
-    took, took * 9 / 10, took * 8 / 10, 200 + (luck * 400)::int, 300 + (luck * luck * 20000)::int, '2025-11-25',
-    'client-' || who %% 9, md5(who::text), '10.0.' || who %% 250 || '.7', md5(number || 'r' || luck),
-    md5(number || 't' || luck)
-FROM (
-    SELECT number, %(day)s::text AS day, %(begin)s::timestamptz + number * %(step)s::interval AS at, random() AS luck,
-        floor(20 * power(random(), 2))::int AS namespace, 1 + floor(200 * power(random(), 2))::int AS who,
-        floor(150 * power(random(), 3))::int AS tool, random() < 0.9 AS is_call,
-        (2000 - 4000 * ln(1 - random()))::bigint AS took,
-        CASE WHEN random() < 0.96 THEN 'ok'
-             ELSE (ARRAY['tool_error', 'rpc_error', 'denied', 'limited', 'timeout', 'upstream_error'])[1 + floor(random() * 6)::int]
-        END AS outcome
-    FROM generate_series(0, %(count)s - 1) AS number
-) AS invented
+_SIZES = """
+SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint, coalesce(sum(pg_relation_size(inhrelid)), 0)::bigint
+FROM pg_inherits WHERE inhparent = %s::regclass
 """  # noqa: E501
+_ROWS = sql.SQL("SELECT count(*) FROM {}")
 
 
 class Command(BaseCommand):
-    """Fills whole days before today, and today until now, evenly."""
+    """Fills whole days before today, and today until now, and adds them up."""
 
-    help = "Fill the request log with invented rows. For measuring, never beside real ones."
+    help = "Fill the request log with invented rows and add them up. For measuring, never beside real ones."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--rows", type=int, default=1_000_000, help="How many rows (default 1,000,000).")
+        parser.add_argument("--rows", type=int, default=10_000_000, help="How many rows (default 10,000,000).")
         parser.add_argument("--days", type=int, default=30, help="Over how many days up to now (default 30).")
+        parser.add_argument("--namespaces", type=int, default=50, help="How many namespaces (default 50).")
+        parser.add_argument("--users", type=int, default=500, help="How many users (default 500).")
+        parser.add_argument("--tools", type=int, default=1000, help="How many tools in all (default 1,000).")
+        parser.add_argument(
+            "--configuration", action="store_true", help="Make the upstreams, namespaces and keys of the rows too."
+        )
 
     def handle(self, *args: object, **options: int) -> None:
         rows, days = options["rows"], options["days"]
         if rows < days or days < 1:
             raise CommandError("Give at least one day, and at least one row a day.")
-        began = time.monotonic()
+        if min(options["namespaces"], options["users"]) < 1 or options["tools"] < options["namespaces"]:
+            raise CommandError("Give at least one user, one namespace, and as many tools as namespaces.")
+        world = seed_names.world(options["namespaces"], options["users"], options["tools"] // options["namespaces"])
+        self._began = time.monotonic()
         with connect("gateway seed_log") as connection:
             if connection.execute("SELECT 1 FROM analytics_requestlog LIMIT 1").fetchone():
                 raise CommandError("The request log is not empty; invented rows are not mixed with real ones.")
-            now = datetime.now(UTC)
-            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-            for back in range(days - 1, -1, -1):
-                day = midnight - timedelta(days=back)
-                count = rows // days if back else rows - rows // days * (days - 1)
-                self._fill(connection, day, timedelta(days=1) if back else now - midnight, count)
-                if options["verbosity"] > 1:
-                    self.stdout.write(f"{day.date()}: {count:,} rows")
-            connection.execute("ANALYZE analytics_requestlog")
-        self.stdout.write(f"{rows:,} rows over {days} days in {time.monotonic() - began:.1f} s.")
+            # Roll-ups of an empty log: a gateway has run here without a call.
+            connection.execute("DELETE FROM analytics_rollupstate")
+            if options["configuration"]:
+                self._say(f"{seed_configuration.create(world, settings.KEY_PEPPERS[0]):,} keys made")
+            filled = self._fill(connection, world, rows, days)
+            self._roll_up()
+            connection.execute("ANALYZE")
+            self._say(f"{filled:,} rows over {days} days, added up and analysed")
+            self._tell_sizes(connection)
 
-    @staticmethod
-    def _fill(connection: psycopg.Connection, day: datetime, span: timedelta, count: int) -> None:
-        """Fill a table without indexes and attach it then, which is several times faster than the other way round."""
-        table = sql.Identifier(partitions.partition_name(day.date()))
-        parameters = {"day": str(day.date()), "begin": day, "step": span / count, "count": count}
-        with connection.transaction():
-            connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
-            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
-            connection.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(table, sql.Identifier(partitions.TABLE)))
-            connection.execute(sql.SQL(_ROWS).format(table=table), parameters)
-            partitions.attach(connection, day.date())
+    def _say(self, text: str) -> None:
+        self.stdout.write(f"{time.monotonic() - self._began:7.1f} s  {text}")
+        self.stdout.flush()
+
+    def _fill(self, connection: psycopg.Connection, world: seed_names.World, rows: int, days: int) -> int:
+        now = datetime.now(UTC)
+        seed_rows.prepare(connection, world)
+        filled = 0
+        for day, hours in seed_rows.rhythm(rows, days, now).items():
+            filled += seed_rows.fill(connection, world, day, hours, now.date())
+            self._say(f"{day}: {filled:,} rows, {100 * filled / rows:.0f} %")
+        connection.execute("ANALYZE analytics_requestlog")
+        return filled
+
+    def _roll_up(self) -> None:
+        retention = Retention(settings.MINUTE_RETENTION_DAYS, settings.HOUR_RETENTION_DAYS, settings.DAY_RETENTION_DAYS)
+        step = Keeper(partial(connect, "gateway seed_log"), retention, self._say).catch_up()
+        self._say(f"added up to {step.rolled_to:%Y-%m-%d %H:%M:%S}")
+
+    def _tell_sizes(self, connection: psycopg.Connection) -> None:
+        self.stdout.write(f"{'table':<26}{'partitions':>11}{'rows':>14}{'MB':>9}{'with indexes, MB':>18}")
+        for of in partitions.ALL:
+            number, total, plain = connection.execute(_SIZES, (of.table,)).fetchone() or (0, 0, 0)
+            count = connection.execute(_ROWS.format(sql.Identifier(of.table))).fetchone()
+            self.stdout.write(
+                f"{of.table:<26}{number:>11}{count[0] if count else 0:>14,}{plain / 1e6:>9,.1f}{total / 1e6:>18,.1f}"
+            )
