@@ -20,7 +20,8 @@ class Load:
     """Calls `echo` of a namespace `calls_per_s` times a second over 25 connections.
 
     `answered` holds the ids of the calls whose complete 2xx answer came back with their own nonce; `failed` counts
-    every other end by what it was; `slowest_s` is the longest that an answered call took.
+    every other end by what it was; `slowest_s` is the longest that an answered call took, and `took_s` how long each
+    took from the moment when it was due.
     """
 
     port: int
@@ -32,6 +33,7 @@ class Load:
     failed: Counter[str] = field(default_factory=Counter)
     sent: int = 0
     slowest_s: float = 0.0
+    took_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count()
@@ -53,6 +55,7 @@ class Load:
         connection: Connection | None = None
         while not self._stopping:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+            was_due = due
             due = max(due + interval_s, time.monotonic() - 1)
             request_id = f"{self.name}-{next(self._numbers)}"
             self.sent += 1
@@ -62,7 +65,9 @@ class Load:
                     connection = await Connection.open(self.port)
                 async with asyncio.timeout(30):
                     await self._call(connection, request_id)
-                self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
+                ended = time.monotonic()
+                self.slowest_s = max(self.slowest_s, ended - begun)
+                self.took_s.append(ended - was_due)
             except (Broken, OSError, TimeoutError) as error:
                 self.failed[type(error).__name__] += 1
                 if connection is not None:
