@@ -17,6 +17,7 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/dashboard/")),
     path("admin/", admin.site.urls),
     path("accounts/", include("gateway_project.accounts")),
+    path("dashboard/", include("analytics.dashboard.urls")),
     re_path(r"^\.well-known/", no_metadata),
     path("", include("keys.urls")),
     path("", include("analytics.urls")),

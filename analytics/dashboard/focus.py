@@ -1,0 +1,104 @@
+"""Pages about one thing: a namespace, user, key or upstream. Tiles, charts, who and what, and the latest requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from analytics import queries
+from analytics.dashboard import call_rows, existence, formatting, rankings
+from analytics.dashboard.figures import Figures, figures
+from analytics.dashboard.look import Look
+from analytics.dashboard.page import Page
+from analytics.dashboard.tables import Cell, Table
+from analytics.queries import CallFilter, View
+
+FAILURES, LATEST = 8, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a page is about: its title, where it belongs, its view, and the filters that lead to its requests."""
+
+    kind: str
+    title: str
+    parent: tuple[str, str]
+    view: View
+    filters: dict[str, object]
+    facts: list[tuple[str, list[Cell]]] = field(default_factory=list)
+    with_users: bool = True
+    with_series_before: bool = False
+    is_known: bool = False  # known whether it was called or not
+
+    @property
+    def shown(self) -> str:
+        """The title with what cannot be seen made visible."""
+        return formatting.shown(self.title)
+
+
+class FocusPage(Page):
+    """A page about one subject; a subclass finds the subject and names its tables."""
+
+    template = "dashboard/focus.html"
+
+    def subject(self, look: Look, **names: Any) -> Subject:
+        """Return the subject. Raises Http404 when the scope excludes it."""
+        raise NotImplementedError
+
+    def tables(self, look: Look, subject: Subject) -> list[Table]:
+        """Return the tables in the middle of the page."""
+        raise NotImplementedError
+
+    def findings(self, look: Look, found: Figures) -> list[str]:
+        """Return what the numbers say, in sentences."""
+        return []
+
+    def content(self, look: Look, **names: Any) -> dict[str, Any]:
+        """Return the whole page. Raises Http404 for a subject that is unknown, or unknown to this person."""
+        subject = self.subject(look, **names)
+        found = figures(
+            look,
+            subject.view,
+            with_users=subject.with_users,
+            with_series_before=subject.with_series_before,
+            **subject.filters,
+        )
+        if not found.now.calls and not subject.is_known:
+            existence.require_calls(look, subject.view)
+        context = found.context | {
+            "subject": subject,
+            "findings": self.findings(look, found),
+            "requests_url": look.requests_url(**subject.filters),
+            "empty": rankings.nothing(look),
+        }
+        if not found.now.calls:
+            return context | {"tables": [], "wide_tables": []}
+        endings = rankings.endings_table(look, subject.view, subject.filters)
+        wide = [latest(look, subject)]
+        if found.now.errors:
+            wide.insert(0, failures(look, subject))
+        return context | {"tables": [*self.tables(look, subject), endings], "wide_tables": wide}
+
+
+def failures(look: Look, subject: Subject) -> Table:
+    """Return the latest requests that did not end ok."""
+    page = queries.calls(look.reading, subject.view, CallFilter(errors_only=True), FAILURES)
+    more = ("All errors", look.requests_url(**subject.filters, errors_only="true"))
+    return call_rows.calls_table(
+        look, page.calls, name="failures", title="Recent failures", leave_out=_same(subject, "bytes"), more=more
+    )
+
+
+def latest(look: Look, subject: Subject) -> Table:
+    """Return the latest requests."""
+    page = queries.calls(look.reading, subject.view, CallFilter(), LATEST)
+    more = ("All requests", look.requests_url(**subject.filters))
+    return call_rows.calls_table(
+        look, page.calls, name="latest", title="Latest requests", leave_out=_same(subject, "reason"), more=more
+    )
+
+
+def _same(subject: Subject, *further: str) -> list[str]:
+    """Return the columns that say the same in each row of a subject's requests."""
+    columns = {"namespace": "namespace", "user_id": "user", "upstream": "upstream", "tool": "what"}
+    return [*further, *(columns[name] for name in subject.view.names() if name in columns)]

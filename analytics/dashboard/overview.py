@@ -1,0 +1,60 @@
+"""The first page: how much, how well, who and what, beside the period before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from analytics.dashboard import existence, rankings, subjects
+from analytics.dashboard.figures import figures
+from analytics.dashboard.look import Look
+from analytics.dashboard.page import Page
+
+
+class OverviewPage(Page):
+    """`/dashboard/`"""
+
+    template = "dashboard/overview.html"
+
+    def content(self, look: Look, **names: Any) -> dict[str, Any]:
+        """Return tiles, charts and the five tables."""
+        view = look.view()
+        found = figures(look, view, with_users=True)
+        if not found.now.calls and not found.before.calls and not existence.has_calls(look, view):
+            return found.context | {"first_steps": True, "base_url": _base_url(look), "tables": []}
+        order_by = {"order": "p95"}
+        return found.context | {
+            "tables": [
+                subjects.top_tools(
+                    look,
+                    view,
+                    more=("All tools", look.url("tools")),
+                    csv_url=look.rest_url("/analytics/tools"),
+                ),
+                subjects.slowest_tools(
+                    look,
+                    view,
+                    more=("All tools by p95", look.url("tools", **order_by)),
+                    csv_url=look.rest_url("/analytics/tools", **order_by),
+                ),
+                subjects.failing_upstreams(
+                    look,
+                    view,
+                    more=("All upstreams", look.url("upstreams")),
+                    csv_url=look.rest_url("/analytics/upstreams", order="errors"),
+                ),
+                subjects.top_users(
+                    look,
+                    view,
+                    more=("All users", look.url("users")),
+                    csv_url=look.rest_url("/analytics/usage", group_by="user"),
+                ),
+                rankings.endings_table(look, view, csv_url=look.rest_url("/analytics/outcomes")),
+            ]
+        }
+
+
+def _base_url(look: Look) -> str:
+    """Return the address that clients use, as far as we know it."""
+    return settings.PUBLIC_URL or look.request.build_absolute_uri("/").rstrip("/")
