@@ -190,8 +190,8 @@ class Key(Measures):
 
     key_id = count_of("Number of the API key.")
     user_id = text_of("Whose it is.")
-    description = text_of("What it is for.")
-    state = serializers.ChoiceField(choices=["active", "expired", "revoked", "deleted"])
+    description = text_or_null("What it is for; null like the state when the key is deleted, or is another team's.")
+    state = serializers.ChoiceField(choices=["active", "expired", "revoked"], allow_null=True)
 
 
 class Keys(_Span):

@@ -13,6 +13,7 @@ from analytics.rest.endpoint import Endpoint, Question, cut
 from analytics.rest.fields import WholeNumberField
 from analytics.rest.parameters import FilterParameters, TableParameters
 from keys.models import ApiKey
+from keys.visibility import Scope
 
 
 class OutcomeParameters(FilterParameters):
@@ -65,15 +66,15 @@ class _Breakdown(Endpoint):
             count_users=self.counts_users,
         )
         found, more = cut([self.row(group) for group in groups], limit)
-        return rows.period(question.view) | {self.table: self.completed(found)} | more
+        return rows.period(question.view) | {self.table: self.completed(found, question.view.scope)} | more
 
     def row(self, group: queries.Group) -> dict[str, Any]:
         """Return the fields of a group."""
         users = {"unique_users": group.users} if self.counts_users else {}
         return {name: group.names[name] for name in self.by} | rows.measures(group.measures) | users
 
-    def completed(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows with what the log does not know."""
+    def completed(self, found: list[dict[str, Any]], scope: Scope) -> list[dict[str, Any]]:
+        """Return the rows with what the log does not know and the caller may."""
         return found
 
 
@@ -93,14 +94,20 @@ class KeysView(_Breakdown):
     by = ("key_id", "user_id")
     columns = (*by, "description", "state", *rows.MEASURES)
 
-    def completed(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows with each key's description and state; a key that was deleted has neither."""
-        keys = ApiKey.objects.in_bulk([row["key_id"] for row in found])
-        return [row | _about(keys.get(row["key_id"])) for row in found]
+    def completed(self, found: list[dict[str, Any]], scope: Scope) -> list[dict[str, Any]]:
+        """Return the rows with description and state of the keys that the caller answers for.
+
+        Who sees the calls of a team's namespaces learns nothing more of others' keys that call there.
+        """
+        keys = ApiKey.objects.filter(pk__in=[row["key_id"] for row in found])
+        if scope.user_ids is None and scope.namespaces is not None:
+            keys = keys.filter(team__namespaces__namespace__slug__in=scope.namespaces).distinct()
+        known = {key.pk: key for key in keys}
+        return [row | _about(known.get(row["key_id"])) for row in found]
 
 
-def _about(key: ApiKey | None) -> dict[str, str]:
-    return {"description": key.description, "state": key.state} if key else {"description": "", "state": "deleted"}
+def _about(key: ApiKey | None) -> dict[str, str | None]:
+    return {"description": key.description if key else None, "state": key.state if key else None}
 
 
 @extend_schema_view(

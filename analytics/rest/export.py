@@ -70,7 +70,8 @@ def _page(view: queries.View, wanted: queries.CallFilter, limit: int, cursor: st
         with queries.reading() as reading:
             return queries.calls(reading, view, wanted, limit, cursor)
     finally:
-        connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block:  # a transaction around us, as in tests, is not ours to end
+            connection.close_if_unusable_or_obsolete()
 
 
 def _cut(limit: int, cursor: str) -> bytes:
