@@ -87,7 +87,12 @@ class RequestLogAdmin(ReadOnlyAdmin):
         ("Caller", {"fields": ("user_id", "key", "client_name", "client_address", "session", "protocol_version")}),
         (
             "Time and size",
-            {"fields": ("total", "upstream_time", "first_byte", "request_size", "response_size")},
+            {
+                "fields": (
+                    *("total", "authentication", "admission", "upstream_time", "first_byte"),
+                    *("request_size", "response_size"),
+                )
+            },
         ),
         ("Identifiers", {"fields": ("id", "request_id", "trace_id")}),
     )
@@ -137,6 +142,14 @@ class RequestLogAdmin(ReadOnlyAdmin):
     @admin.display(description="total time")
     def total(self, row: RequestLog) -> str:
         return _duration(row.total_us)
+
+    @admin.display(description="time to authentication")
+    def authentication(self, row: RequestLog) -> str:
+        return _duration(row.auth_us)
+
+    @admin.display(description="time to admission")
+    def admission(self, row: RequestLog) -> str:
+        return _duration(row.limit_us)
 
     @admin.display(description="upstream time")
     def upstream_time(self, row: RequestLog) -> str:

@@ -11,7 +11,9 @@ from psycopg import errors
 
 from analytics.lines import COLUMNS
 
-_COPY = f"COPY analytics_requestlog ({', '.join(COLUMNS)}) FROM STDIN"
+# Journals that a gateway without stages has left behind end two fields earlier.
+_WIDTHS = (COLUMNS, COLUMNS[: COLUMNS.index("auth_us")])
+_COPY = {len(columns): f"COPY analytics_requestlog ({', '.join(columns)}) FROM STDIN" for columns in _WIDTHS}
 _MOMENT = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\+00")
 _KEY_FIELD = COLUMNS.index("key_id")
 _LONGEST_KEPT_LINE = 64 << 10
@@ -29,21 +31,25 @@ class Block:
     offset: int
     data: bytes
     days: set[date] = field(init=False)
+    firsts: list[bytes] = field(init=False)
     last_uses: dict[int, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the days of the rows, and each key's last use as the text of its time."""
-        days: set[bytes] = set()
+        """Find the days of the rows, the first time in each minute, and each key's last use, as texts of times."""
+        firsts: dict[bytes, bytes] = {}
         last_uses: dict[bytes, bytes] = {}
         for line in self.data.split(b"\n"):
             fields = line.split(b"\t", _KEY_FIELD + 1)
             if len(fields) <= _KEY_FIELD + 1 or not _MOMENT.fullmatch(fields[1]):
                 continue  # no record; Postgres will say what is wrong with it
             at, key_id = fields[1], fields[_KEY_FIELD]
-            days.add(at[:10])
+            minute = at[:16]
+            if firsts.get(minute, at) >= at:
+                firsts[minute] = at
             if key_id != b"\\N" and last_uses.get(key_id, b"") < at:
                 last_uses[key_id] = at
-        self.days = {day for day in map(_day, days) if day is not None}
+        self.firsts = list(firsts.values())
+        self.days = {day for day in map(_day, {minute[:10] for minute in firsts}) if day is not None}
         self.last_uses = {int(key_id): at for key_id, at in last_uses.items() if key_id.isdigit() and len(key_id) < 19}
 
 
@@ -69,7 +75,8 @@ def copy(connection: psycopg.Connection, block: Block, kept: tuple[date, date]) 
 def _copy(connection: psycopg.Connection, journal: str, offset: int, data: bytes, kept: tuple[date, date]) -> int:
     """Copy everything at once; where one line spoils it, halve until that line stands alone."""
     try:
-        with connection.transaction(), connection.cursor().copy(_COPY) as stream:
+        width = data[: data.find(b"\n")].count(b"\t") + 1
+        with connection.transaction(), connection.cursor().copy(_COPY.get(width, _COPY[len(COLUMNS)])) as stream:
             stream.write(data)
         return 0
     # ProgramLimitExceeded: a value too long for an index.
@@ -101,6 +108,18 @@ def reject(connection: psycopg.Connection, journal: str, offset: int, line: byte
         "INSERT INTO analytics_journalreject (journal, position, line, error) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (journal, position) DO NOTHING",
         (journal, offset, line[:_LONGEST_KEPT_LINE], error),
+    )
+
+
+def mark_minutes(connection: psycopg.Connection, block: Block, kept: tuple[date, date]) -> None:
+    """Note for the roll-ups which minutes got rows, and from when on in each; in the transaction of those rows.
+
+    Appended, never updated: no two shippers, and no shipper and the roll-ups, can wait for each other.
+    """
+    moments = [moment for moment in map(_moment, block.firsts) if moment is not None]
+    connection.execute(
+        "INSERT INTO analytics_staleminute (minute) SELECT * FROM unnest(%s::timestamptz[])",
+        ([moment for moment in moments if kept[0] <= moment.date() <= kept[1]],),
     )
 
 

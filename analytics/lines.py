@@ -78,6 +78,7 @@ class LineFormatter:
         own, foreign = self._own, self._foreign
         at, key_id, code = record.at, record.key_id, record.jsonrpc_code
         upstream_us, first_byte_us = record.upstream_us, record.first_byte_us
+        auth_us, limit_us = record.auth_us, record.limit_us
         try:
             second = int(at)
         except (ValueError, OverflowError):  # NaN, infinity
@@ -96,7 +97,8 @@ class LineFormatter:
             f"\t{record.total_us}\t{NULL if upstream_us is None else upstream_us}"
             f"\t{NULL if first_byte_us is None else first_byte_us}\t{record.request_bytes}\t{record.response_bytes}"
             f"\t{foreign[record.protocol_version]}\t{foreign[record.client_name]}\t{own[record.session]}"
-            f"\t{foreign[record.client_address]}\t{request_id}\t{trace_id}\n"
+            f"\t{foreign[record.client_address]}\t{request_id}\t{trace_id}"
+            f"\t{NULL if auth_us is None else auth_us}\t{NULL if limit_us is None else limit_us}\n"
         ).encode()
 
     def _begin_second(self, at: float) -> tuple[float, int]:

@@ -47,6 +47,8 @@ class RequestLog(models.Model):
     client_address = _text("client address")
     request_id = _text("request id", "X-Request-Id of the answer.")
     trace_id = _text("trace id")
+    auth_us = _number("time to authentication", "Microseconds until the caller was known.")
+    limit_us = _number("time to admission", "Microseconds until rules and limits had let the call pass.")
 
     class Meta:
         ordering = ["-at"]

@@ -24,7 +24,8 @@ class RequestRecord:
     """A call, a refusal, or the opening or closing of a stream.
 
     `id` is 32 hex digits; `at` is seconds since 1970 (UTC) when the request began; durations are whole
-    microseconds (`first_byte_us` until the upstream's answer began); sizes are bytes of the bodies;
+    microseconds (`first_byte_us` until the upstream's answer began; `auth_us` from the beginning until the caller was
+    known, `limit_us` from the beginning until rules and limits had let the call pass); sizes are bytes of the bodies;
     `session` is a hash, never the id itself; `reason` refines the outcome with a code. For the two rows of a long
     stream `reason` is `opened` and `closed`; counts of calls leave `opened` out.
     """
@@ -52,3 +53,5 @@ class RequestRecord:
     client_address: str | None = None
     request_id: str | None = None
     trace_id: str | None = None
+    auth_us: int | None = None
+    limit_us: int | None = None

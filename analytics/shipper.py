@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 
 from analytics import partitions
-from analytics.blocks import Block, PartitionMissingError, copy, reject, touch_keys
+from analytics.blocks import Block, PartitionMissingError, copy, mark_minutes, reject, touch_keys
 from analytics.journal import SUFFIX
 
 logger = logging.getLogger(__name__)
@@ -208,6 +208,7 @@ class Shipper:
         except PartitionMissingError:
             self._days.clear()
             raise
+        mark_minutes(connection, block, kept)
         touch_keys(connection, block.last_uses)
         return rejected
 

@@ -93,7 +93,7 @@ class Gateway:
         if scope.get("query_string"):
             auth.refuse_query_credentials(scope["query_string"])
         try:
-            exchange.key = auth.authenticate(head, snapshot, self.runtime.peppers, time.time())
+            exchange.identify(auth.authenticate(head, snapshot, self.runtime.peppers, time.time()))
         except Unauthenticated as error:
             address = exchange.record.client_address
             raise self.runtime.strangers.judge(error, address, self.runtime.clock()) from None
@@ -121,7 +121,6 @@ class Gateway:
         """Find the namespace by the exact path; one that is forbidden answers like one that does not exist."""
         key = exchange.key
         assert key is not None  # noqa: S101
-        exchange.record.key_id, exchange.record.user_id = key.id, key.user_id
         match = _PATH.fullmatch(exchange.scope["raw_path"])
         access = snapshot.access(key, match[1].decode()) if match else None
         if access is None:

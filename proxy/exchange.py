@@ -190,6 +190,13 @@ class Exchange:
 
     # -- the record --
 
+    def identify(self, key: KeyEntry) -> None:
+        """The caller is known from here on."""
+        self.key = key
+        record = self.record
+        record.key_id, record.user_id = key.id, key.user_id
+        record.auth_us = int((self.runtime.clock() - self._started) * 1e6)
+
     def describe(self, message: Message) -> None:
         """Note for the record what is being called, and by which client."""
         self.message = message
@@ -215,6 +222,8 @@ class Exchange:
         record.total_us = int((now - self._started) * 1e6)
         deadline = self.deadline
         if deadline is not None:
+            # The upstream's work begins when rules and limits have let the call pass.
+            record.limit_us = int((deadline.begun - self._started) * 1e6)
             record.upstream_us = int((now - deadline.begun) * 1e6)
             if deadline.first_byte is not None:
                 record.first_byte_us = int((deadline.first_byte - deadline.begun) * 1e6)

@@ -208,8 +208,9 @@ def test_last_use_of_keys_moves_forward_only(
     log_connection.execute("TRUNCATE keys_apikey CASCADE")
     for number in (1, 2):
         log_connection.execute(
-            "INSERT INTO keys_apikey (id, user_id, description, all_namespaces, created_by, created_at, updated_at)"
-            " VALUES (%s, 'alice', '', true, '', now(), now())",
+            "INSERT INTO keys_apikey"
+            " (id, user_id, description, all_namespaces, sees, created_by, created_at, updated_at)"
+            " VALUES (%s, 'alice', '', true, 'own', '', now(), now())",
             (number,),
         )
     now = time.time()
@@ -234,8 +235,9 @@ def test_deleting_keys_and_shipping_their_calls_do_not_disturb_each_other(
 ) -> None:
     log_connection.execute("TRUNCATE keys_apikey CASCADE")
     log_connection.execute(
-        "INSERT INTO keys_apikey (id, user_id, description, all_namespaces, created_by, created_at, updated_at)"
-        " VALUES (5, 'alice', '', true, '', now(), now())"
+        "INSERT INTO keys_apikey"
+        " (id, user_id, description, all_namespaces, sees, created_by, created_at, updated_at)"
+        " VALUES (5, 'alice', '', true, 'own', '', now(), now())"
     )
     recorder, one = Recorder(journal, 1 << 20), make_shipper()
     ids = put(recorder, 1, key_id=5)
