@@ -10,6 +10,7 @@ from gateway_project.configuration.document import Columns, Document, KeyEntry, 
 from gateway_project.configuration.errors import dotted
 from gateway_project.configuration.form import Form, column_of
 from gateway_project.configuration.servers import rules, state
+from gateway_project.configuration.teams import read_links
 from keys import secrets
 from keys.models import ApiKey, Grant, KeySecret
 
@@ -101,12 +102,14 @@ def read_keys(form: Form, document: Document) -> None:
         for name in ("expires_at", "revoked_at"):
             state(entry, columns, ApiKey, name, entry.moment(name))
         _limits(entry, columns)
+        state(entry, columns, ApiKey, "sees", entry.text("sees"))
+        links = read_links(entry, document)
         grants = _grants(entry, document)
         found = _secrets(entry)
         place, complete = dotted(entry.path), entry.node("secrets") is not None
         entry.finish()
         if found and "user_id" in columns:
-            document.keys.append(KeyEntry(place, entry.line, columns, tuple(found), grants, complete))
+            document.keys.append(KeyEntry(place, entry.line, columns, tuple(found), grants, complete, links))
 
 
 def _user(entry: Form, columns: Columns) -> None:

@@ -53,9 +53,9 @@ class Change:
         lines = [f"{self.sign} {self.path}"]
         for name, value in self.columns.items() if self.sign != "-" else ():
             column = column_of(self.model, name)
-            after = value.path if isinstance(value, Change) else shown(value)
+            after = value.path.partition(".")[2] if isinstance(value, Change) else shown(value)
             if self.sign == "~":
-                lines.append(f"    {name}: {shown(getattr(self.row, name))} → {after.removeprefix('upstreams.')}")
+                lines.append(f"    {name}: {shown(getattr(self.row, name))} → {after}")
             elif name not in _QUIET and not column.is_relation and value != column.get_default():
                 lines.append(f"    {name}: {after}")
         return "\n".join(lines)

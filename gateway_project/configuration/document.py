@@ -34,6 +34,17 @@ class NamespaceEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class TeamEntry:
+    """A team: the roles of its members by user name, and the slugs of its namespaces; None: the file does not say."""
+
+    slug: str
+    line: int
+    columns: Columns
+    members: dict[str, str] | None = None
+    namespaces: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SecretEntry:
     """One secret of a key. `digests`: how it may be stored under each of our peppers; the first is written."""
 
@@ -63,6 +74,7 @@ class KeyEntry:
     secrets: tuple[SecretEntry, ...]
     grants: dict[str, Columns] | None = None
     complete: bool = False
+    links: dict[str, str | None] = field(default_factory=dict)  # `team` and `owner` by name, where the file says them
 
     @property
     def label(self) -> str:
@@ -72,7 +84,7 @@ class KeyEntry:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A place in the file that names a namespace or an upstream, which must exist somewhere.
+    """A place in the file that names a namespace, an upstream, a team or an account, which must exist somewhere.
 
     `hidden`: the name came from a variable, so messages do not repeat it.
     """
@@ -90,6 +102,7 @@ class Document:
 
     upstreams: dict[str, UpstreamEntry] = field(default_factory=dict)
     namespaces: dict[str, NamespaceEntry] = field(default_factory=dict)
+    teams: dict[str, TeamEntry] = field(default_factory=dict)
     keys: list[KeyEntry] = field(default_factory=list)
     sections: set[str] = field(default_factory=set)
     references: list[Reference] = field(default_factory=list)
@@ -97,7 +110,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The slugs that are in the database already, so that a file may refer to them."""
+    """The names that are in the database already, so that a file may refer to them."""
 
     upstreams: frozenset[str] = frozenset()
     namespaces: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()

@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*")
 
 # Where people choose the names themselves.
-_CHOSEN = (("namespaces",), ("upstreams",), ("credentials",), ("grants",))
+_CHOSEN = (("namespaces",), ("upstreams",), ("teams",), ("members",), ("credentials",), ("grants",))
 
 Path = tuple[str | int, ...]
 

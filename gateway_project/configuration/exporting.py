@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from gateway_project.configuration.schema import FORMAT_VERSION
 from gateway_project.configuration.servers import KINDS, TIMEOUTS
-from keys.models import ApiKey, Grant, Limits
+from keys.models import ApiKey, Grant, Limits, Team
 from keys.redaction import redact
 from namespaces.models import Namespace, Upstream, UpstreamCredential
 from namespaces.rule_columns import Rules
@@ -46,11 +46,13 @@ class Exporter:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             upstreams = Upstream.objects.prefetch_related("credentials").order_by("slug")
             namespaces = Namespace.objects.select_related("mount__upstream").order_by("slug")
-            keys = ApiKey.objects.prefetch_related("secrets", "grants__namespace")
+            teams = Team.objects.prefetch_related("memberships__account", "namespaces__namespace").order_by("slug")
+            keys = ApiKey.objects.select_related("team", "owner").prefetch_related("secrets", "grants__namespace")
             return {
                 "version": FORMAT_VERSION,
                 "upstreams": {row.slug: self._upstream(row) for row in upstreams},
                 "namespaces": {row.slug: _namespace(row) for row in namespaces},
+                "teams": {row.slug: _team(row) for row in teams},
                 "keys": sorted(
                     (entry for row in keys if (entry := self._key(row))),
                     key=lambda entry: (entry["user_id"], entry["description"], entry["secrets"][0]["digest"]),
@@ -93,6 +95,9 @@ class Exporter:
         return {
             "user_id": row.user_id,
             "description": row.description,
+            "team": row.team.slug if row.team else None,
+            "owner": row.owner.get_username() if row.owner else None,
+            "sees": row.sees,
             "all_namespaces": row.all_namespaces,
             "expires_at": _moment(row.expires_at),
             "revoked_at": _moment(row.revoked_at),
@@ -136,6 +141,15 @@ def _namespace(row: Namespace) -> dict[str, Any]:
         "description": row.description,
         "enabled": row.enabled,
         **_rules(row),
+    }
+
+
+def _team(row: Team) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "description": row.description,
+        "members": dict(sorted((one.account.get_username(), one.role) for one in row.memberships.all())),
+        "namespaces": sorted(one.namespace.slug for one in row.namespaces.all()),
     }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 
 import pghistory
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 
 from gateway_project.configuration.changes import Change
@@ -19,6 +20,7 @@ from gateway_project.configuration.errors import ConfigurationError, Problem
 from gateway_project.configuration.plan import Plan
 from gateway_project.configuration.reader import Source, read
 from gateway_project.configuration.schema import check
+from keys.models import Team
 from namespaces.models import ImportedConfiguration, Namespace, Upstream
 
 # Any number works, as long as nothing else takes this one: two imports at once would trip over each other.
@@ -52,7 +54,7 @@ def import_file(
 
     Args:
         dry_run: compare only, write nothing.
-        prune: also remove upstreams, namespaces, keys and secrets of keys that the file leaves out.
+        prune: also remove upstreams, namespaces, teams, keys and secrets of keys that the file leaves out.
         only_if_changed: do nothing when this file, with the variables that it uses, was imported before.
     Raises ConfigurationError with every problem found.
     """
@@ -87,6 +89,8 @@ def _known() -> Known:
     return Known(
         frozenset(Upstream.objects.values_list("slug", flat=True)),
         frozenset(Namespace.objects.values_list("slug", flat=True)),
+        frozenset(Team.objects.values_list("slug", flat=True)),
+        frozenset(User.objects.values_list("username", flat=True)),
     )
 
 

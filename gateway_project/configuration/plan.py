@@ -18,7 +18,8 @@ from gateway_project.configuration.document import (
     UpstreamEntry,
 )
 from gateway_project.configuration.errors import Problem
-from keys.models import ApiKey, Grant, KeySecret
+from gateway_project.configuration.team_plan import TeamPlan, lost_grants
+from keys.models import ApiKey, Grant, KeySecret, TeamNamespace
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import Mount, Namespace, Upstream, UpstreamCredential
 from namespaces.rule_columns import Mode
@@ -33,7 +34,7 @@ class Plan:
         self.warnings: list[Problem] = []
         self._upstreams = {row.slug: row for row in Upstream.objects.prefetch_related("credentials")}
         self._namespaces = {row.slug: row for row in Namespace.objects.select_related("mount__upstream")}
-        self._secrets = {bytes(row.digest): row for row in KeySecret.objects.select_related("key")}
+        self._secrets = {bytes(row.digest): row for row in KeySecret.objects.select_related("key__team", "key__owner")}
         self._secrets_of: dict[int, list[KeySecret]] = defaultdict(list)
         for secret in self._secrets.values():
             self._secrets_of[secret.key_id].append(secret)
@@ -45,9 +46,15 @@ class Plan:
             self._upstream(upstream)
         for namespace in document.namespaces.values():
             self._namespace(namespace)
+        self._keys = {row.pk: row for row in ApiKey.objects.select_related("team")}
+        self._teams = TeamPlan(document, self.changes)
+        self._take_from_keys(self._teams.compare(self._compare, self._namespace_row))
         kept = [self._key(entry, prune) for entry in document.keys]
+        self.changes += self._teams.departures
+        self.warnings += self._teams.warnings
         if prune:
             self._prune(document, {row.pk for row in kept if isinstance(row, ApiKey)})
+        self.problems += self._teams.problems
 
     def _compare(self, path: str, model: type[models.Model], row: Any, columns: Columns, fixed: Columns) -> Any:
         """Note what must be written so that the row holds `columns`; return the row, or the change that makes it.
@@ -89,6 +96,18 @@ class Plan:
         upstream = self._rows.get(("upstream", entry.upstream)) or self._upstreams[entry.upstream]
         self._compare(f"{path}.mount", Mount, mount, {"upstream": upstream}, {"namespace": made})
 
+    def _namespace_row(self, slug: str) -> Any:
+        """Return the namespace of the database, or the change that makes it."""
+        return self._rows.get(("namespace", slug)) or self._namespaces[slug]
+
+    def _take_from_keys(self, leaving: Iterable[TeamNamespace]) -> None:
+        for key, grant in lost_grants(leaving, self._grants_of, self._keys):
+            path = f"keys.{key.user_id}{self._prefix(key)}.grants.{grant.namespace.slug}"
+            self.changes.append(Change("-", path, Grant, row=grant))
+
+    def _prefix(self, key: ApiKey) -> str:
+        return next((f" ({one.prefix}…)" for one in self._secrets_of[key.pk]), "")
+
     def _key(self, entry: KeyEntry, prune: bool) -> Any:
         rows = {
             self._secrets[digest].key_id: self._secrets[digest].key
@@ -101,7 +120,7 @@ class Plan:
             self.problems.append(Problem(entry.line, entry.path, text))
             return None
         row = next(iter(rows.values()), None)
-        columns = dict(entry.columns)
+        columns = entry.columns | self._teams.links(entry, row)
         if row is not None and row.revoked_at is not None and columns.get("revoked_at", row) != row.revoked_at:
             columns.pop("revoked_at", None)
             self._warn(entry, "this key was revoked and stays revoked; issue a new one with create_key")
@@ -135,17 +154,19 @@ class Plan:
         present = dict(self._grants_of[row.pk]) if row else {}
         for slug, columns in entry.grants.items():
             old = present.pop(slug, None)
-            namespace = self._rows.get(("namespace", slug)) or self._namespaces[slug]
-            fixed = {"key": made, "namespace": namespace}
+            fixed = {"key": made, "namespace": self._namespace_row(slug)}
             self._compare(f"{path}.grants.{slug}", Grant, old, _closed(columns, old), fixed)
         self._remove(f"{path}.grants", present.values(), "namespace")
 
     def _prune(self, document: Document, kept: set[int]) -> None:
         """Remove what the file leaves out, of the kinds that it speaks of at all."""
         if "keys" in document.sections:
-            for key in ApiKey.objects.exclude(pk__in=kept):
-                prefix = next((f" ({one.prefix}…)" for one in self._secrets_of[key.pk]), "")
-                self.changes.append(Change("-", f"keys.{key.user_id}{prefix}", ApiKey, row=key))
+            for key in self._keys.values():
+                if key.pk not in kept:
+                    self.changes.append(Change("-", f"keys.{key.user_id}{self._prefix(key)}", ApiKey, row=key))
+        if "teams" in document.sections:
+            pruned = set(self._keys) - kept if "keys" in document.sections else set()
+            self.changes += self._teams.prune(row for row in self._keys.values() if row.pk not in pruned)
         gone = []
         if "namespaces" in document.sections:
             gone = [row for slug, row in self._namespaces.items() if slug not in document.namespaces]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from gateway_project.configuration import callers, servers
+from gateway_project.configuration import callers, servers, teams
 from gateway_project.configuration.defaults import read_server, refuse
 from gateway_project.configuration.document import Document, Known
 from gateway_project.configuration.errors import Problem
@@ -13,7 +13,7 @@ from gateway_project.configuration.reader import Source
 from keys.redaction import MASK
 
 FORMAT_VERSION = 1
-_SECTIONS = {"upstreams": ["upstreams"], "namespaces": ["namespaces"], "keys": ["keys"]}
+_SECTIONS = {"upstreams": ["upstreams"], "namespaces": ["namespaces"], "teams": ["teams"], "keys": ["keys"]}
 _SECTIONS["proxy"] = ["upstreams", "namespaces"]
 
 
@@ -33,6 +33,7 @@ def check(source: Source, known: Known, prune: bool = False) -> tuple[Document, 
     servers.read_upstreams(form.form("upstreams"), document)
     servers.read_namespaces(form.form("namespaces"), document)
     servers.read_proxy(form.form("proxy"), document)
+    teams.read_teams(form.form("teams"), document)
     limit = callers.read_rate_limit(form.form("rate_limit")) if form.node("rate_limit") is not None else {}
     callers.read_auth(form.form("auth"), document, limit)
     callers.read_keys(form, document)
@@ -54,14 +55,16 @@ def _version(form: Form) -> None:
 
 def _refer(document: Document, known: Known, prune: bool, findings: Findings) -> None:
     """Note every name that stands for nothing, in the file or in what stays of the database."""
-    there = {"upstream": set(document.upstreams), "namespace": set(document.namespaces)}
-    for kind, slugs in (("upstream", known.upstreams), ("namespace", known.namespaces)):
+    there = {"upstream": set(document.upstreams), "namespace": set(document.namespaces), "team": set(document.teams)}
+    there["account"] = set(known.accounts)
+    for kind, slugs in (("upstream", known.upstreams), ("namespace", known.namespaces), ("team", known.teams)):
         if not (prune and f"{kind}s" in document.sections):
             there[kind] |= slugs
     for reference in document.references:
         if reference.slug not in there[reference.kind]:
             near = difflib.get_close_matches(reference.slug, sorted(there[reference.kind]), n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]}?" if near else ", neither in this file nor in the database"
+            nowhere = "; make it first" if reference.kind == "account" else ", neither in this file nor in the database"
+            hint = f"; did you mean {near[0]}?" if near else nowhere
             name = MASK if reference.hidden else repr(reference.slug[:80])
             findings.problem(reference.line, reference.path, f"no {reference.kind} is called {name}{hint}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -20,12 +21,13 @@ from hypothesis import strategies as st
 from gateway_project.configuration.exporting import Exporter
 from gateway_project.configuration.importing import import_file
 from keys import secrets
-from keys.models import ApiKey
+from keys.models import ApiKey, Team
 from namespaces.models import Mount, Namespace, Upstream
 from namespaces.rules import check_pattern
 
 pytestmark = pytest.mark.django_db
 
+PEOPLE = ("alice", "012", "null", "ada@example.org", "jörg+x")
 slugs = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 # Everything but control characters and surrogates; YAML's own traps on purpose.
 texts = st.one_of(
@@ -91,12 +93,24 @@ keys = st.fixed_dictionaries(
         **limits,
         "ends": st.lists(moments, min_size=1, max_size=3),
         "grants": st.lists(st.fixed_dictionaries({**rules, **limits}), max_size=2),
+        "owner": st.none() | st.sampled_from(PEOPLE),
+        "in_team": st.booleans(),
+        "sees": st.sampled_from(["own", "team", "all"]),
+    }
+)
+teams = st.fixed_dictionaries(
+    {
+        "name": texts,
+        "description": texts,
+        "members": st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from(["admin", "auditor", "member"])),
+        "namespaces": st.integers(0, 2),
     }
 )
 worlds = st.fixed_dictionaries(
     {
         "upstreams": st.dictionaries(slugs, upstreams, max_size=3),
         "namespaces": st.dictionaries(slugs, namespaces, max_size=3),
+        "teams": st.dictionaries(slugs, teams, max_size=2),
         "keys": st.lists(keys, max_size=3),
     }
 )
@@ -116,8 +130,20 @@ def build(world: dict[str, Any]) -> None:
         namespace = Namespace.objects.create(slug=slug, **rest)
         if made and columns["mounted"]:
             Mount.objects.create(namespace=namespace, upstream=made[number % len(made)])
+    people = {name: User.objects.get_or_create(username=name)[0] for name in PEOPLE}
+    free = list(Namespace.objects.all())
+    for slug, columns in world["teams"].items():
+        team = Team.objects.create(slug=slug, name=columns["name"], description=columns["description"])
+        for name, role in columns["members"].items():
+            team.memberships.create(account=people[name], role=role)
+        for namespace in free[: columns["namespaces"]]:
+            team.namespaces.create(namespace=namespace)
+        free = free[columns["namespaces"] :]
     for columns in world["keys"]:
-        rest = {name: value for name, value in columns.items() if name not in ("ends", "grants")}
+        rest = {name: value for name, value in columns.items() if name not in ("ends", "grants", "in_team")}
+        team = Team.objects.first() if columns["in_team"] else None
+        rest |= {"owner": people.get(columns["owner"]), "team": team}
+        rest["sees"] = "own" if columns["sees"] == "team" and team is None else columns["sees"]
         key = ApiKey.objects.create(**rest)
         for end in columns["ends"]:
             key.issue(f"key-{next(_numbers)}-{secrets.generate()}")
@@ -128,6 +154,7 @@ def build(world: dict[str, Any]) -> None:
 
 def empty() -> None:
     ApiKey.objects.all().delete()
+    Team.objects.all().delete()
     Namespace.objects.all().delete()
     Upstream.objects.all().delete()
 
