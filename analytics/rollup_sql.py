@@ -144,26 +144,29 @@ SELECT at, {_listed(_CALLER)}, bin, count(*) FROM rollup_rows GROUP BY at, {_lis
 
 def _insertion(grain: str, cut: Cut) -> str:
     """Return the statement that adds the rows at hand up for one cut: sums by names, calls by names and bin."""
-    if cut in _BY_CALLER:
-        sums_of, bins_of, calls = "rollup_callers", "rollup_caller_bins", "sum(calls)"
-        failures = [f"sum({name}) AS {name}" for name in FAILURES]
-    else:
-        sums_of, bins_of, calls = "rollup_rows", "rollup_rows", "count(*)"
-        failures = list(_COUNTS)
     # The namespace is folded already.
     names = [cut.expressions.get(name, name) + f" AS {name}" for name in cut.names]
     keys = _listed(str(1 + position) for position in range(1 + len(names)))
-    sums = [f"sum({name}) AS {name}" for name in _SUMS]
+    by_names, by_bins = f"GROUP BY {keys}", f"GROUP BY {keys}, bin"
+    failures: Sequence[str] = [f"sum({name}) AS {name}" for name in FAILURES]
+    sums: Sequence[str] = [f"sum({name}) AS {name}" for name in _SUMS]
+    sums_of, bins_of, calls = "rollup_callers", "rollup_caller_bins", "sum(calls)"
+    if cut is CALLERS:
+        by_names = by_bins = ""  # they are grouped like that already
+        failures, sums, calls = FAILURES, _SUMS, "calls"
+    elif cut not in _BY_CALLER:
+        sums_of = bins_of = "rollup_rows"
+        failures, calls = _COUNTS, "count(*)"
     nothing = _listed("NULL" for _ in (*sums, *failures))
     return f"""
         INSERT INTO analytics_rollup_{grain} (cut, at, {_listed((*cut.names, *_COLUMNS))})
         SELECT {cut.number}, at, {_listed((*cut.names, *_totals()))}, array_agg(element) FILTER (WHERE element IS NOT NULL)
         FROM (
             SELECT at, {_listed((*names, f"{calls} AS calls", *sums, *failures))}, NULL::bigint AS element
-            FROM {sums_of} WHERE {cut.rows} GROUP BY {keys}
+            FROM {sums_of} WHERE {cut.rows} {by_names}
             UNION ALL
             SELECT at, {_listed(names, "NULL")}, {nothing}, (bin::bigint << {BIN_SHIFT}) | {calls}
-            FROM {bins_of} WHERE {cut.rows} GROUP BY {keys}, bin
+            FROM {bins_of} WHERE {cut.rows} {by_bins}
         ) AS parts GROUP BY {_listed(("at", *cut.names))}
     """  # noqa: E501
 
