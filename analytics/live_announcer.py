@@ -154,7 +154,7 @@ class Announcer:
         with self._lock:
             self._waiting.clear()
         if not self._complained:
-            logger.warning("the live view gets no rows for now (%s); the request log does", type(error).__name__)
+            logger.warning("the live view gets no rows for now (%s); the request log goes on", type(error).__name__)
         self._complained = True
 
     def _recover(self) -> None:

@@ -33,7 +33,7 @@ CLOSE_S = 2.0
 WINDOW_S, WINDOW_BYTES = 10.0, 64 << 10
 MAX_FRAGMENTS = 16
 _HANDSHAKE = (b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-protocol")
-_GOING_AWAY, _POLICY = 1001, 1008
+_GOING_AWAY, _NO_TEXT, _POLICY = 1001, 1007, 1008
 
 _buffer = memoryview(bytearray(READ_BYTES))
 
@@ -155,6 +155,16 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self.fail(_POLICY, "too many fragments")
         else:
             super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on; one that is no text is the client's mistake, not ours to be logged as an error."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.fail(_NO_TEXT, "a text is UTF-8")
+                return
+        super().send_receive_event_to_app()
 
     def pause_writing(self) -> None:
         """Read nothing from who does not read, not even pings; after a while give up."""

@@ -13,24 +13,24 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.gateway import Gateway
 
-_PEOPLE = """
+_MAKE = """
+import json
 from django.contrib.auth import SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from keys.models import ApiKey
 from keys.team_models import Membership, Team, TeamNamespace
 from namespaces.models import Namespace
-import json
-team = Team.objects.create(slug="front")
-TeamNamespace.objects.create(team=team, namespace=Namespace.objects.get(slug="first"))
-made = {"root": User.objects.create_superuser("root", password="x")}
-for name, role in (("alice", "member"), ("ann", "auditor"), ("nobody", None)):
-    made[name] = User.objects.create_user(name, password="x")
-    if role:
-        Membership.objects.create(team=team, account=made[name], role=role)
-ApiKey.objects.filter(user_id="alice").update(owner=made["alice"])
+
+team, is_new = Team.objects.get_or_create(slug="front")
+if is_new:
+    TeamNamespace.objects.create(team=team, namespace=Namespace.objects.get(slug="first"))
 sessions = {}
-for name, user in made.items():
+for name, role in json.loads(ROLES).items():
+    user, _ = User.objects.get_or_create(username=name, is_superuser=role == "superuser")
+    if role in ("member", "auditor", "admin"):
+        Membership.objects.get_or_create(team=team, account=user, role=role)
+    ApiKey.objects.filter(user_id=name).update(owner=user)
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
@@ -39,6 +39,7 @@ for name, user in made.items():
     sessions[name] = session.session_key
 print(json.dumps(sessions))
 """
+EVERYBODY = {"root": "superuser", "alice": "member", "ann": "auditor", "nobody": ""}
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,10 @@ class People:
     sessions: dict[str, str]
 
     @classmethod
-    def made(cls, gateway: Gateway) -> Self:
-        """Make the accounts and sign them in."""
-        printed = gateway.manage("shell", "--verbosity", "0", "-c", _PEOPLE)
+    def made(cls, gateway: Gateway, roles: dict[str, str] = EVERYBODY) -> Self:
+        """Make accounts that are missing, give them their roles in the team of namespace `first`, sign them in."""
+        code = f"ROLES = {json.dumps(roles)!r}\n{_MAKE}"
+        printed = gateway.manage("shell", "--verbosity", "0", "-c", code)
         return cls(json.loads(printed.strip().splitlines()[-1]))
 
 
@@ -118,7 +120,8 @@ class Live:
     async def filter(self, **fields: Any) -> dict[str, Any]:
         """Send a filter and return the state that confirms it."""
         await self.say(type="filter", **fields)
-        return await self.until(lambda message: message["type"] in ("state", "error"))
+        wanted = {name: value for name, value in fields.items() if value not in (None, False, "")}
+        return await self.until(lambda message: message.get("filter") == wanted or message["type"] == "error")
 
     async def closed(self, within_s: float = 5) -> tuple[int, str]:
         """Read to the end and return the close code and its reason."""

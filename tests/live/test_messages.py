@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -106,18 +107,16 @@ async def test_a_flood_is_closed(live: Gateway, call: Callable[..., str]) -> Non
 
     flooding = asyncio.create_task(flood())
     assert await viewer.closed() in ((1008, "too_many_messages"), (1008, "too much was sent"))
-    with pytest.raises(ConnectionClosed):
-        await flooding
+    with suppress(ConnectionClosed):
+        await flooding  # all may have left this side before the close came
     await asyncio.to_thread(call)  # calls are served as before
 
 
 @pytest.mark.parametrize("size", [4097, 10_000, 1 << 20])
 async def test_a_large_message_is_closed_unread(live: Gateway, size: int) -> None:
     viewer = await Live.open(live, key=KEYS["alice"])
-    try:
+    with suppress(ConnectionClosed):
         await viewer.socket.send("x" * size)
-    except ConnectionClosed:
-        pass
     assert (await viewer.closed())[0] == 1009
 
 
@@ -178,16 +177,16 @@ async def test_a_member_sees_its_own_calls_alone(live: Gateway, people: People, 
     await views["root"].listening()
     for user, namespace in (("alice", "first"), ("bob", "second"), ("carol", "first"), ("carol", "second")):
         await asyncio.to_thread(call, user, namespace)
-    live.call("first", KEYS["bob"], "tools/list")  # refused, and on record as bob's in a namespace that is not his
-    await views["root"].row(user_id="bob", namespace="first")
+    live.call("first", KEYS["bob"], "tools/list")  # refused alike unknown, so no namespace's
+    await views["root"].row(user_id="bob", namespace=None)
 
     async def pairs(name: str) -> set[tuple[Any, Any]]:
         await views[name].rows_within(0.6)
         return {(row["user_id"], row["namespace"]) for row in views[name].rows}
 
     first, second = ("alice", "first"), ("bob", "second")
-    assert await pairs("root") == {first, second, ("carol", "first"), ("carol", "second"), ("bob", "first")}
-    assert await pairs("ann") == {first, ("carol", "first"), ("bob", "first")}
+    assert await pairs("root") == {first, second, ("carol", "first"), ("carol", "second"), ("bob", None)}
+    assert await pairs("ann") == {first, ("carol", "first")}
     assert await pairs("alice") == {first}
     assert await pairs("alice's key") == {first}
     assert await pairs("nobody") == await pairs("bob's key") == set()
@@ -198,7 +197,7 @@ async def test_a_member_sees_its_own_calls_alone(live: Gateway, people: People, 
 
 
 async def test_mine_narrows_what_may_be_seen(live: Gateway, people: People, call: Callable[..., str]) -> None:
-    root, ann = (await Live.open(live, people.sessions[name]) for name in ("root", "ann"))
+    root, ann = [await Live.open(live, people.sessions[name]) for name in ("root", "ann")]
     for view in (root, ann):
         assert (await view.filter(mine=True))["filter"] == {"mine": True}
     other = await (await Live.open(live, people.sessions["root"])).listening()
