@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_view
 
 from analytics import queries
-from analytics.rest import answers, rows
+from analytics.rest import answers, examples, rows
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question, cut
 from analytics.rest.fields import WholeNumberField
@@ -30,6 +30,7 @@ class OutcomeParameters(FilterParameters):
         " answers and of the request log.",
         OutcomeParameters,
         answers.Outcomes,
+        example=examples.OUTCOMES,
     )
 )
 class OutcomesView(Endpoint):

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics import queries
+from analytics.rest import examples
 from analytics.rest import log_answers as answers
 from analytics.rest.call_fields import fields
 from analytics.rest.call_parameters import CallParameters, sealed, wanted
@@ -42,6 +43,7 @@ _CSV_NOTE = (
         " who may see it." + _CSV_NOTE,
         CallParameters,
         answers.Calls,
+        example=examples.CALLS,
     )
 )
 class CallsView(Closed):
@@ -87,6 +89,7 @@ class OneCallParameters(Parameters):
         " like one that does not exist.",
         OneCallParameters,
         answers.OneCall,
+        example=examples.ONE_CALL,
         csv=False,
         errors=(404,),
         path=[OpenApiParameter("id", str, OpenApiParameter.PATH, description="The call's `id` in the request log.")],

@@ -13,8 +13,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from analytics import queries
+from analytics.rest import examples, rows
 from analytics.rest import log_answers as answers
-from analytics.rest import rows
 from analytics.rest.csv_text import moment
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question
@@ -64,6 +64,7 @@ class MetricsParameters(PeriodParameters):
         " share from 0 to 1, null where there was no request. Prometheus text is not offered yet (406).",
         MetricsParameters,
         answers.Metrics,
+        example=examples.METRICS,
         csv=False,
     )
 )

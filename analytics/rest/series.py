@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_view
 
 from analytics import queries
 from analytics.durations import go_duration
-from analytics.rest import answers, rows
+from analytics.rest import answers, examples, rows
 from analytics.rest.csv_text import moment
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question
@@ -59,6 +59,7 @@ class _Series(Endpoint):
         " begins at or before the period, the last one may still be filling.",
         TimeSeriesParameters,
         answers.TimeSeries,
+        example=examples.SERIES,
     )
 )
 class TimeSeriesView(_Series):

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_view
 
 from analytics import queries
-from analytics.rest import answers, rows
+from analytics.rest import answers, examples, rows
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question
 from analytics.rest.parameters import FilterParameters
@@ -21,6 +21,7 @@ from analytics.rest.parameters import FilterParameters
         " As CSV these are two rows.",
         FilterParameters,
         answers.Summary,
+        example=examples.SUMMARY,
     )
 )
 class SummaryView(Endpoint):

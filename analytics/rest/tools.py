@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_view
 
 from analytics import queries
 from analytics.durations import go_duration
-from analytics.rest import answers, rows
+from analytics.rest import answers, examples, rows
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question
 from analytics.rest.fields import FlagField, WholeNumberField
@@ -31,6 +31,7 @@ class ToolParameters(TableParameters):
         " unless `order` says otherwise. Names that were refused as unknown are no tools.",
         ToolParameters,
         answers.Tools,
+        example=examples.TOOLS,
     )
 )
 class ToolsView(Endpoint):

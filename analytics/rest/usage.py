@@ -12,7 +12,7 @@ from rest_framework.exceptions import NotFound
 
 from analytics import queries
 from analytics.durations import go_duration
-from analytics.rest import answers, rows
+from analytics.rest import answers, examples, rows
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question, cut
 from analytics.rest.fields import MAX_NAME, FlagField, WholeNumberField, WordField
@@ -40,6 +40,7 @@ class UsageParameters(TableParameters):
         " a long stream counts once, when it closes. `truncated` is there when there were more rows.",
         UsageParameters,
         answers.Usage,
+        example=examples.USAGE,
     )
 )
 class UsageView(Endpoint):
@@ -89,6 +90,7 @@ class UserParameters(PeriodParameters):
         " caller may not see is a 404, like one that does not exist.",
         UserParameters,
         answers.UserUsage,
+        example=examples.USER,
         errors=(404,),
     )
 )
