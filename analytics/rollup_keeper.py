@@ -17,9 +17,10 @@ logger = logging.getLogger(__name__)
 
 # Any number that nothing else takes. It spares work only: steps are right whoever else takes some.
 OFFICE = 0x6D63_7067_776D_6E03
-# The pause after a step is so many times as long as steps take of late, so they leave the database to others.
+# The pause after a step is so many times as long as steps take of late, so they leave the database to others. It is
+# short, because a slow call is seen only by the step after its end: its row is older than what is rolled up already.
 _PAUSES_A_STEP = 3.0
-_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
+PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 _STAND_BY_S = 5.0
 _FIRST_BACK_OFF_S, _LAST_BACK_OFF_S = 0.5, 10.0
 _PROGRESS_EVERY_S = 10.0
@@ -31,9 +32,18 @@ Say = Callable[[str], None]
 class Keeper:
     """Keeps the roll-ups through any number of lost connections. `run` in a thread, `stop` from any other."""
 
-    def __init__(self, connect: Callable[[], psycopg.Connection], retention: Retention, say: Say = logger.info) -> None:
-        """Take what opens a connection in autocommit mode, how long grains are kept, and who is told of progress."""
-        self._connect, self._retention, self._say = connect, retention, say
+    def __init__(
+        self,
+        connect: Callable[[], psycopg.Connection],
+        retention: Retention,
+        say: Say = logger.info,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        """Take what opens a connection in autocommit mode, how long grains are kept, and who is told of progress.
+
+        Args: pause_s: the shortest time between two steps.
+        """
+        self._connect, self._retention, self._say, self._shortest_s = connect, retention, say, pause_s
         self._stop = threading.Event()
         self._connection: psycopg.Connection | None = None
         self._in_office = False
@@ -106,7 +116,7 @@ class Keeper:
         return step
 
     def _pause_s(self) -> float:
-        return min(max(_SHORTEST_PAUSE_S, _PAUSES_A_STEP * self._usual_s), _LONGEST_PAUSE_S)
+        return min(max(self._shortest_s, _PAUSES_A_STEP * self._usual_s), _LONGEST_PAUSE_S)
 
     def _tell(self, step: Step) -> None:
         """Say how far a long way is done, and once when the roll-ups are late and when they no longer are."""

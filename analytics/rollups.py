@@ -90,7 +90,7 @@ def step(connection: psycopg.Connection, retention: Retention, now: datetime | N
             if number:
                 rollup_sql.forget(connection)
             work.roll_hour(hour, minutes)
-        work.note_days({hour.date() for hour in _by_hour(stale)})
+        work.note_days({hour.date() for hour in _by_hour(stale)}, now)
         connection.execute(
             "UPDATE analytics_rollupstate SET rolled_to = %s, minutes_from = %s, hours_from = %s, days_from = %s,"
             " worked_at = clock_timestamp()",
@@ -174,7 +174,7 @@ class _Work:
         begun = max(minute, self.state.rolled_to)
         return begun if earliest >= begun else rollup_sql.slice_start(self.connection, minute, earliest)
 
-    def note_days(self, touched: Iterable[date]) -> None:
+    def note_days(self, touched: Iterable[date], now: datetime) -> None:
         """Mark days to be added up: those that have just become complete, and complete ones that got late rows."""
         before, after = self.state.rolled_to.date(), self.target.date()
         for day in sorted(touched):
@@ -186,7 +186,7 @@ class _Work:
             self.connection.execute(
                 "INSERT INTO analytics_staleday (day, marked_at) VALUES (%s, %s) ON CONFLICT DO NOTHING",
                 # A day that was completed long ago, in a backfill, need not wait.
-                (day, _midnight(day) + _DAY if day >= before else _clock(self.connection)),
+                (day, _midnight(day) + _DAY if day >= before else now),
             )
 
     def roll_day(self, day: date) -> None:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from analytics import rollup_sql
 from analytics.database import connect
 from analytics.shipper import Shipper
 from tests import databases
@@ -29,6 +30,18 @@ def log_connection(log_database: str) -> Iterator[psycopg.Connection]:
     with connect("tests", dict(conninfo_to_dict(log_database))) as connection:
         connection.execute("TRUNCATE analytics_requestlog, analytics_journalfile, analytics_journalreject")
         yield connection
+
+
+@pytest.fixture
+def rollup_connection(log_connection: psycopg.Connection) -> psycopg.Connection:
+    """Return the connection to an empty log, its roll-ups emptied too, prepared for their steps."""
+    log_connection.execute(
+        "TRUNCATE analytics_rollup_minute, analytics_rollup_hour, analytics_rollup_day, analytics_staleminute,"
+        " analytics_staleday, analytics_rollupstate"
+    )
+    log_connection.prepare_threshold = None
+    rollup_sql.prepare(log_connection)
+    return log_connection
 
 
 @pytest.fixture
