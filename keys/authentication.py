@@ -130,18 +130,6 @@ class IsKeyOrAccount(BasePermission):
         return isinstance(caller, KeyPrincipal) or (isinstance(caller, User) and caller.is_active)
 
 
-class IsKeyOrStaff(IsKeyOrAccount):
-    """Lets API keys and signed-in staff in: for views that do not ask `scope_of` yet."""
-
-    message = "This account is no member of staff; use an API key."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        """Return whether the caller is one of the two."""
-        return super().has_permission(request, view) and (
-            isinstance(request.user, KeyPrincipal) or bool(getattr(request.user, "is_staff", False))
-        )
-
-
 def _presented(request: Request | HttpRequest) -> set[str]:
     """Return the different keys that the request's headers carry."""
     presented = set()

@@ -51,7 +51,7 @@ def _context(request: HttpRequest, team: Team, form: MemberForm) -> dict[str, ob
     return {
         "team": team,
         "members": members,
-        "roles": Role.choices,
+        "roles": Role.values,
         "namespaces": TeamNamespace.objects.filter(team=team).select_related("namespace").order_by("namespace__slug"),
         "rows": rows(team.keys.all()),
         "may_manage": any(one.account_id == me.pk and one.role == Role.ADMIN for one in members),

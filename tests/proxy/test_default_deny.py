@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,8 +45,7 @@ def routes(resolver: URLResolver, before: str = "/") -> Iterator[str]:
 def _example(pattern: Any) -> str:
     text = str(pattern.pattern).removeprefix("^").removesuffix("$").replace("\\Z", "").replace("\\.", ".")
     for name in pattern.pattern.regex.groupindex:
-        for kind in ("path:", "int:", "str:", "slug:", "uuid:", ""):
-            text = text.replace(f"<{kind}{name}>", FILLINGS.get(name, "1"))
+        text = re.sub(rf"<(?:\w+:)?{name}>", FILLINGS.get(name, "1"), text)
         if "(?P" in text:
             text = text[: text.index("(?P")] + FILLINGS.get(name, "1") + ("/" if text.endswith("/") else "")
     return text
@@ -64,7 +64,8 @@ def _is_closed(answer: Answer, path: str) -> bool:
     if answer.status in (400, 401, 403, 404, 405, 415):
         return True
     location = answer.header("location") or ""
-    if answer.status in (301, 302) and ("/login/?next=" in location or location in ("/admin/login/", "/dashboard/")):
+    # The start pages lead to sign-in themselves.
+    if answer.status in (301, 302) and ("/login/?next=" in location or location in ("/admin/", "/dashboard/")):
         return True
     return answer.status == 200 and path in SIGN_IN
 
