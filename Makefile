@@ -14,10 +14,11 @@ SHOW := sed -un -e 's/^Collecting \([^ ]*\).*/    \1/p' -e 's/^Installing collec
 UV_COMPILE := $(VENV)/bin/uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .PHONY: help setup deps dev build run run-reload test test-unit test-integration test-all test-cover lint format \
-	typecheck bench bench-quick conformance faults faults-full audit lock docker-build docker-up docker-down docker-logs clean
+	typecheck bench bench-quick bench-analytics bench-analytics-quick conformance faults faults-full audit lock \
+	docker-build docker-up docker-down docker-logs clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-22s %s\n", $$1, $$2}'
 
 $(VENV)/.deps: requirements.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -84,6 +85,12 @@ bench: dev ## what a call costs and adds; writes benchmarks/results/ (needs wrk)
 
 bench-quick: dev ## the same, shorter, writing nothing
 	$(PY) -m benchmarks.run --quick
+
+bench-analytics: dev ## pages, REST and ingest on a log of ten million rows; writes benchmarks/results/ (half an hour)
+	$(PY) -m benchmarks.analytics $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+
+bench-analytics-quick: dev ## the same on 200,000 rows, writing nothing
+	$(PY) -m benchmarks.analytics --quick
 
 conformance: dev ## the protocol's own suite, directly and through the gateway (needs npm)
 	$(PY) -m tests.conformance.run

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from analytics import rollups
 from benchmarks import callers, journal_load, processes, seeded
 from benchmarks.callers import Calls
 from benchmarks.journal_load import JournalLoad
@@ -79,11 +81,8 @@ class Watch:
     def _look(self) -> None:
         with psycopg.connect(self._url, autocommit=True, application_name="benchmark") as connection:
             while not self._stop.wait(_LAG_EVERY_S):
-                row = connection.execute(
-                    "SELECT extract(epoch FROM clock_timestamp() - rolled_to) FROM analytics_rollupstate"
-                ).fetchone()
-                if row is not None:
-                    self.lags_s.append(float(row[0]))
+                if (lag_s := rollups.lag_s(connection)) is not None:
+                    self.lags_s.append(lag_s)
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -147,6 +146,7 @@ def measure(
         readers = [Reader(place, people[role], names[role], pages) for place, role in enumerate(chosen)]
         seeded.await_rollups(gateway)
         name = f"ingest-{number}-{time.time():.0f}"
+        print(f"ingest: {title}, {seconds:g} s", file=sys.stderr)
         found[title] = _stretch(gateway, load if writes else None, readers, seconds, name)
     return found
 

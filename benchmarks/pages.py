@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,9 +116,11 @@ def measure(asked: Sequence[Case], samples: int, chance: random.Random) -> None:
 
     A first round warms up and does not count.
     """
+    begun = time.monotonic()
     for number in range(samples + 1):
         for case in asked:
             case.ask(chance)
+        print(f"pages: round {number} of {samples} after {time.monotonic() - begun:.0f} s", file=sys.stderr)
         if number == 0:
             for case in asked:
                 case.took_ms.clear()

@@ -14,8 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import django
+import psycopg
 import yaml
 
+from analytics import rollups
 from benchmarks import machine
 from tests.gateway import Gateway
 from tests.upstreams.listening import started
@@ -46,6 +48,7 @@ def adopt(data_dir: Path) -> None:
         del os.environ[name]
     os.environ["GATEWAY_ENV_FILE"] = os.devnull
     os.environ["GATEWAY_DATA_DIR"] = str(data_dir)
+    os.environ["GATEWAY_LOG_LEVEL"] = "error"  # of this process; the gateway has a log of its own
     # Named before Django starts: tests.gateway would otherwise take over the settings of the tests.
     os.environ["DJANGO_SETTINGS_MODULE"] = "gateway_project.settings"
     django.setup()
@@ -102,8 +105,8 @@ def _seed(rows: int) -> float:
 
 def lag_s(gateway: Gateway) -> float | None:
     """Return how far the roll-ups are behind the clock, in seconds; None before there are any."""
-    found = gateway.query("SELECT extract(epoch FROM clock_timestamp() - rolled_to) FROM analytics_rollupstate")
-    return float(found[0][0]) if found else None
+    with psycopg.connect(gateway.sql_url, autocommit=True) as connection:
+        return rollups.lag_s(connection)
 
 
 def await_rollups(gateway: Gateway, within_s: float = 15.0) -> None:
