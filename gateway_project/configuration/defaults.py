@@ -12,12 +12,13 @@ from gateway_project.configuration.errors import ConfigurationError
 from gateway_project.configuration.form import Findings, Form
 from gateway_project.configuration.reader import Source, read
 
+_MOST_DAYS = 36500
 # Names of single-file databases; ours is a directory, so it stands beside such a file.
 _FILE_SUFFIXES = frozenset((".duckdb", ".db", ".sqlite", ".sqlite3"))
 
 
 def read_server(form: Form) -> dict[str, str]:
-    """Read `server` and `database` of the whole file and return the variables that they are defaults of."""
+    """Read `server`, `database` and `monitor` of the whole file and return the variables that they are defaults of."""
     found: dict[str, str] = {}
     server, database = form.form("server"), form.form("database")
     if host := server.text("host"):
@@ -34,7 +35,23 @@ def read_server(form: Form) -> dict[str, str]:
         found["GATEWAY_DB_PATH"] = str(place.with_suffix(".data") if place.suffix in _FILE_SUFFIXES else place)
     server.finish()
     database.finish()
+    found |= _read_monitor(form.form("monitor"))
     return found
+
+
+def _read_monitor(monitor: Form) -> dict[str, str]:
+    """Read `monitor` (B.12): how long the request log is kept, in whole days."""
+    hours = monitor.whole("retentionHours")
+    for name, is_used in (("requestLog", monitor.flag("requestLog") is not False), ("prometheus", False)):
+        if monitor.flag(name) is not None and not is_used:
+            monitor.findings.warn(monitor.line_of(name), (*monitor.path, name), "is not used")
+    monitor.finish()
+    if hours is None:
+        return {}
+    if not 1 <= hours <= 24 * _MOST_DAYS:
+        monitor.problem(f"must lie between 1 and {24 * _MOST_DAYS}", "retentionHours")
+        return {}
+    return {"GATEWAY_LOG_RETENTION_DAYS": str(-(-hours // 24))}
 
 
 def file_defaults(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -47,6 +47,18 @@ def test_a_port_that_is_none_is_refused(write: Write, port: str) -> None:
         file_defaults(write(f"server: {{port: {port}}}"))
 
 
+@pytest.mark.parametrize(("hours", "days"), [(1, "1"), (24, "1"), (25, "2"), (720, "30")])
+def test_b12_retention_in_hours_becomes_whole_days(write: Write, hours: int, days: str) -> None:
+    monitor = f"monitor: {{requestLog: true, prometheus: true, retentionHours: {hours}}}"
+    assert file_defaults(write(monitor)) == {"GATEWAY_LOG_RETENTION_DAYS": days}
+
+
+@pytest.mark.parametrize("hours", ["0", "-24", "a day", "876001"])
+def test_b12_a_retention_that_is_none_is_refused(write: Write, hours: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"monitor\.retentionHours"):
+        file_defaults(write(f"monitor: {{retentionHours: {hours}}}"))
+
+
 def settings_of_serve(tmp_path: Path, *arguments: str, dotenv: str = "", **variables: str) -> str:
     """Return host, port and data directory as the settings of `manage.py serve` have them, without serving."""
     (tmp_path / ".env").write_text(dotenv)
