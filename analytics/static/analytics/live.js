@@ -36,6 +36,10 @@
     return element("bdi", visible);
   }
 
+  function calls(count) {
+    return `${number.format(count)} ${count === 1 ? "call" : "calls"}`;
+  }
+
   function significant(value) {
     const digits = value >= 99.95 ? 0 : value >= 9.995 ? 1 : value >= 0.9995 ? 2 : 3;
     const text = value.toFixed(digits);
@@ -111,8 +115,8 @@
     else body.prepend(row);
   }
 
-  function show(calls) {
-    waiting = waiting.concat(calls).slice(-MOST_ROWS);
+  function show(fetched) {
+    waiting = waiting.concat(fetched).slice(-MOST_ROWS);
     if (isInUse()) {
       note();
       return;
@@ -184,15 +188,15 @@
 
   function note() {
     const parts = [];
-    if (paused) parts.push(`${number.format(missed)} passed during the pause`);
-    if (waiting.length) parts.push(`${number.format(waiting.length)} held back while you use the list`);
-    if (skipped) parts.push(`${number.format(skipped)} skipped, faster than can be shown`);
+    if (paused) parts.push(`${calls(missed)} passed during the pause`);
+    if (waiting.length) parts.push(`${calls(waiting.length)} held back while you use the list`);
+    if (skipped) parts.push(`${calls(skipped)} skipped, faster than can be shown`);
     else if (isIncomplete) parts.push("some calls were skipped");
     document.getElementById("live-note").textContent = parts.join(" · ");
   }
 
   function stateArrived(state) {
-    if (paused && !state.paused && state.missed) gap(`${number.format(state.missed)} calls passed during the pause.`);
+    if (paused && !state.paused && state.missed) gap(`${calls(state.missed)} passed during the pause.`);
     if (lastFeed === "interrupted" && state.feed === "listening" && wasOpen) {
       gap("Resumed. Calls made meanwhile are in the list of requests.");
     }
@@ -372,6 +376,8 @@
     togglePause();
   });
 
+  // A phone's first screen belongs to the calls.
+  if (matchMedia("(max-width: 760px)").matches && !isFiltered()) document.getElementById("live-filter-box").open = false;
   showFilters();
   connect();
 }
