@@ -87,17 +87,19 @@ class Shift:
 
 SHIFT_RATIO = 1.5
 _FEWEST_BUCKETS = 3
-_EXPLAINED = 0.4
+# How much better two levels must explain the values than one does (an F statistic): far more than chance allows.
+_EVIDENCE = 40
+_TAIL = 20  # one in so many values at either end is brought in: a single timeout is no level
 
 
 def find_shift(points: Sequence[Point]) -> Shift | None:
     """Return when the p95 of a time series went to another level for good, or None when it did not.
 
     The border between two levels is put where their squared distances, on a logarithmic scale and weighted by calls,
-    add up to the least (one step of binary segmentation). It counts when the levels differ by SHIFT_RATIO and explain
-    a good part of what varies.
+    add up to the least (one step of binary segmentation). It counts when the levels differ by SHIFT_RATIO and when
+    that is no accident.
     """
-    rows = [(point.at, math.log(point.measures.p95_ms), _weight(point)) for point in points if point.measures.p95_ms]
+    rows = _rows(points)
     if len(rows) < 2 * _FEWEST_BUCKETS:
         return None
     total, total_sum, total_square = _sums(rows)
@@ -106,15 +108,25 @@ def find_shift(points: Sequence[Point]) -> Shift | None:
     best, border = math.inf, 0
     for place, (_, value, weight) in enumerate(rows[:-_FEWEST_BUCKETS], start=1):
         left, left_sum = left + weight, left_sum + weight * value
-        if place < _FEWEST_BUCKETS:
-            continue
         rest = total_square - left_sum**2 / left - (total_sum - left_sum) ** 2 / (total - left)
-        if rest < best:
+        if place >= _FEWEST_BUCKETS and rest < best:
             best, border = rest, place
     before, after = _level(rows[:border]), _level(rows[border:])
-    if abs(after - before) < math.log(SHIFT_RATIO) or best > whole * (1 - _EXPLAINED):
+    spread = max(best, 1e-9) / (len(rows) - 2)
+    if abs(after - before) < math.log(SHIFT_RATIO) or (whole - best) / spread < _EVIDENCE:
         return None
     return Shift(rows[border][0], math.exp(before), math.exp(after))
+
+
+def _rows(points: Sequence[Point]) -> list[tuple[datetime, float, float]]:
+    """Return moment, logarithm of the p95 and weight of each bucket with calls, the extremes brought in."""
+    rows = [(point.at, math.log(point.measures.p95_ms), _weight(point)) for point in points if point.measures.p95_ms]
+    values = sorted(value for _, value, _ in rows)
+    if not values:
+        return []
+    tail = len(values) // _TAIL
+    low, high = values[tail], values[-1 - tail]
+    return [(at, min(max(value, low), high), weight) for at, value, weight in rows]
 
 
 def _weight(point: Point) -> float:

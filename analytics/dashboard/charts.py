@@ -12,6 +12,9 @@ from analytics.dashboard.look import Look
 from analytics.dashboard.selection import minute_text
 from analytics.queries import Point
 
+# The axis of latencies reaches this many times above what most values (this share) stay below.
+_MOST, _HEADROOM, _ENOUGH = 0.97, 1.4, 20
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
@@ -73,10 +76,33 @@ def latency_chart(
     ]
     for row in series:
         row["values"] = [None if value is None else round(value, 3) for value in row["values"]]
-    drawing = _drawing(look, points, "latency") | {"series": series}
+    top, note = _top([row["values"] for row in series])
+    drawing = _drawing(look, points, "latency") | {"series": series, "top": top}
     return Chart(
-        "latency", "Latency", _latency_summary(look, points), columns, _rows(look, points, texts, filters), drawing
+        "latency",
+        "Latency",
+        f"{_latency_summary(look, points)}{note}",
+        columns,
+        _rows(look, points, texts, filters),
+        drawing,
     )
+
+
+def _top(series: Sequence[Sequence[float | None]]) -> tuple[float | None, str]:
+    """Return where the axis ends when a few values lie far above all others, and the sentence that says so.
+
+    A single timeout of a minute would otherwise flatten everything that happens in milliseconds.
+    """
+    values = sorted(value for row in series for value in row if value is not None)
+    if len(values) < _ENOUGH:
+        return None, ""
+    top = values[int(len(values) * _MOST)] * _HEADROOM
+    beyond = [value for value in values if value > top]
+    if not beyond or values[-1] < top * 2:
+        return None, ""
+    count, highest = len(beyond), formatting.latency(values[-1])
+    lie = "value lies" if count == 1 else "values lie"
+    return round(top, 3), f" The chart ends at {formatting.latency(top)}; {count} {lie} above it, up to {highest}."
 
 
 def _drawing(look: Look, points: Sequence[Point], kind: str) -> dict[str, Any]:

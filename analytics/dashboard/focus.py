@@ -28,6 +28,7 @@ class Subject:
     facts: list[tuple[str, list[Cell]]] = field(default_factory=list)
     with_users: bool = True
     with_series_before: bool = False
+    latest_first: bool = False  # what was done matters more than what failed
     is_known: bool = False  # known whether it was called or not
 
     @property
@@ -76,7 +77,7 @@ class FocusPage(Page):
         endings = rankings.endings_table(look, subject.view, subject.filters)
         wide = [latest(look, subject)]
         if found.now.errors:
-            wide.insert(0, failures(look, subject))
+            wide.insert(1 if subject.latest_first else 0, failures(look, subject))
         return context | {"tables": [*self.tables(look, subject), endings], "wide_tables": wide}
 
 

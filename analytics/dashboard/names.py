@@ -13,7 +13,9 @@ class NameConverter:
     regex = r"(?s:.+)"
 
     def to_python(self, text: str) -> str:
-        """Return the name that a path says."""
+        """Return the name that a path says. Raises ValueError, and so 404, for what the log cannot hold."""
+        if "\x00" in text:
+            raise ValueError("a name holds no zero bytes")
         return text.removeprefix("~.").replace("~1", "/").replace("~0", "~")
 
     def to_url(self, name: str) -> str:

@@ -21,8 +21,10 @@ class OverviewPage(Page):
         """Return tiles, charts and the five tables."""
         view = look.view()
         found = figures(look, view, with_users=True)
-        if not found.now.calls and not found.before.calls and not existence.has_calls(look, view):
-            return found.context | {"first_steps": True, "base_url": _base_url(look), "tables": []}
+        if not found.now.calls:
+            is_new = not look.selection.namespace and not existence.has_calls(look, view)
+            empty = rankings.nothing(look)
+            return found.context | {"first_steps": is_new, "base_url": _base_url(look), "tables": [], "empty": empty}
         order_by = {"order": "p95"}
         return found.context | {
             "tables": [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics import queries
-from analytics.dashboard import call_rows, rankings
+from analytics.dashboard import call_rows, formatting, rankings
 from analytics.dashboard.look import Look
 from analytics.dashboard.page import MAX_NUMBER, Page
 from analytics.dashboard.selection import BadParameterError, choice_of, name_of, switch_of
@@ -17,6 +17,7 @@ from analytics.record import OUTCOMES
 
 ROWS = 50
 LONGEST_MS = 86_400_000
+_LABELS = {"slower_than_ms": "Slower than (ms)", "tool": "Tool or name", "key": "Key number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class RequestsPage(Page):
         base = look.selection.parameters()
         return {
             "filters": filters,
+            "chips": _chips(look, filters),
             "outcomes": OUTCOMES,
             "table": table,
             "hidden": list(base.items()),
@@ -100,6 +102,19 @@ class RequestsPage(Page):
             "older_url": look.url("requests", **chosen, cursor=page.next_cursor) if page.next_cursor else "",
             "newest_url": look.url("requests", **chosen) if cursor else "",
         }
+
+
+def _chips(look: Look, filters: Filters) -> list[tuple[str, str, str]]:
+    """Return each filter in force: its name, its value, and the address of the list without it."""
+    chosen = filters.parameters()
+    return [
+        (
+            _LABELS.get(name, name.replace("_", " ").capitalize()),
+            "" if value == "true" else formatting.shown(str(value)),
+            look.requests_url(**{other: text for other, text in chosen.items() if other != name}),
+        )
+        for name, value in chosen.items()
+    ]
 
 
 def _empty(look: Look, filters: Filters) -> Empty:

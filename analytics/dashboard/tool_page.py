@@ -46,13 +46,12 @@ class ToolPage(FocusPage):
         )
 
     def tables(self, look: Look, subject: Subject) -> list[Table]:
-        """Return who calls it and for whom it fails."""
+        """Return who calls it."""
         view, filters = subject.view, subject.filters
         return [
             subjects.top_users(
                 look, view, filters, csv_url=look.rest_url("/analytics/usage", group_by="user", **filters)
             ),
-            subjects.upstreams(look, view, filters, limit=4),
         ]
 
     def findings(self, look: Look, found: Figures) -> list[str]:

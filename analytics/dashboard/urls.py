@@ -6,7 +6,6 @@ from django.urls import path, register_converter
 
 from analytics.dashboard.listing import NamespacesPage, ToolsPage, UpstreamsPage, UsersPage
 from analytics.dashboard.live import LivePage
-from analytics.dashboard.live import LivePage
 from analytics.dashboard.names import NameConverter, SegmentConverter
 from analytics.dashboard.namespace_page import NamespacePage
 from analytics.dashboard.overview import OverviewPage
@@ -33,6 +32,5 @@ urlpatterns = [
     path("upstreams/<name:upstream>/", UpstreamPage.as_view(), name="upstream"),
     path("requests/", RequestsPage.as_view(), name="requests"),
     path("requests/<uuid:id>/", RequestPage.as_view(), name="request"),
-    path("live/", LivePage.as_view(), name="live"),
     path("live/", LivePage.as_view(), name="live"),
 ]

@@ -11,6 +11,7 @@ from django.utils import timezone
 from analytics.dashboard import existence, formatting, rankings, subjects
 from analytics.dashboard.focus import FocusPage, Subject
 from analytics.dashboard.look import Look
+from analytics.dashboard.page import MAX_NUMBER
 from analytics.dashboard.tables import Cell, Table, name_cell
 from keys.models import ApiKey
 
@@ -36,6 +37,7 @@ class UserPage(FocusPage):
             filters={"user": user},
             facts=facts,
             with_users=False,
+            latest_first=True,
             is_known=bool(known),
         )
 
@@ -56,6 +58,8 @@ class KeyPage(FocusPage):
     def subject(self, look: Look, **names: Any) -> Subject:
         """Return the key. Raises Http404."""
         number = names["key"]
+        if number > MAX_NUMBER:
+            raise Http404
         key = existence.visible_keys(look).filter(pk=number).select_related("usage").first()
         return Subject(
             kind="Key",

@@ -3,7 +3,7 @@
 "use strict";
 
 {
-  const HEIGHT = 200;
+  const HEIGHT = 208;
   const NARROWEST_DRAG = 6; // CSS pixels; less is a click
   const nodes = [...document.querySelectorAll("[data-chart]")];
   const sync = uPlot.sync("page");
@@ -115,15 +115,16 @@
       height: HEIGHT,
       tzDate: utc,
       padding: [8, 8, 0, 0],
-      cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
+      cursor: { y: false, sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       select: { show: true },
       scales: {
         x: { time: true, range: [data.times[0], last] },
-        y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
+        // Rare values far above all others would flatten everything else; the sentence above the chart names them.
+        y: { range: (_, low, high) => [0, data.top ?? (high > 0 ? high * 1.08 : 1)] },
       },
       axes: [
-        { ...axis, space: 64, values: (_, splits) => splits.map(axisText) },
-        { ...axis, size: 64, space: 36, values: (_, splits) => splits.map(format),
+        { ...axis, size: 28, space: 64, values: (_, splits) => splits.map(axisText) },
+        { ...axis, size: 64, space: 30, values: (_, splits) => splits.map(format),
           incrs: data.kind === "calls" ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7] : undefined },
       ],
       series: seriesOf(node, data),
