@@ -53,9 +53,9 @@ def proxied(
 async def test_the_live_view_passes(proxied: tuple[Gateway, int]) -> None:
     gateway, port = proxied
     session = People.made(gateway).sessions["root"]
-    headers = {"Cookie": f"gateway_session={session}", "Host": "mcp.example.com"}
-    address = f"ws://127.0.0.1:{port}/ws/live"
-    options: dict[str, Any] = {"additional_headers": headers, "proxy": None}
+    headers = {"Cookie": f"gateway_session={session}"}
+    address = "ws://mcp.example.com/ws/live"
+    options: dict[str, Any] = {"additional_headers": headers, "proxy": None, "host": "127.0.0.1", "port": port}
     viewer = Live(await connect(address, origin=PUBLIC, **options))  # type: ignore[arg-type]
     await viewer.listening()
     call = (gateway.call, "first", KEYS["alice"], "tools/call", {"name": "echo", "arguments": {}})
