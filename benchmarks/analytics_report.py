@@ -36,7 +36,7 @@ def _verdict(ok: bool) -> str:
 def _summary(findings: Findings) -> str:
     rows: list[list[str]] = []
     if findings.cases:
-        slowest, most = findings.slowest, max(findings.statements.values())
+        slowest, most = findings.slowest, findings.most_statements
         asked = sum(len(case.took_ms) for case in findings.cases)
         rows += [
             [
@@ -97,8 +97,8 @@ def _asking(findings: Findings) -> str:
         f"Asked one at a time over kept connections, signed in as {analytics_run.roles()}; {samples} answers for each "
         "of them, page and period, in rounds, the first of which does not count. The names in an address are drawn "
         "anew each time, half the time by their number of calls, half the time any alike. Shown is p95 (p50) in "
-        "milliseconds of the slowest of the three people; statements are the most that any of them needed, "
-        "transactions' own commands among them."
+        "milliseconds of the slowest of the three people. Statements are the most that any of them needed, "
+        "transactions' own commands among them; Python is the CPU time in ms that the most laborious answer took."
     )
 
 
@@ -107,9 +107,9 @@ def _pages(findings: Findings) -> str:
     rows = []
     for title, cases in analytics_run.by_title(findings.cases).items():
         times = [_cell([case for case in cases if case.period in (period, ALWAYS)]) for period in periods]
-        most = max(max(case.took_ms) for case in cases)
-        rows.append([title, *times, f"{most:.0f}", str(findings.statements[title])])
-    return report.table(["page or answer", *periods, "longest", "statements"], rows)
+        most, need = max(max(case.took_ms) for case in cases), findings.needs[title]
+        rows.append([title, *times, f"{most:.0f}", f"{need.python_ms:.0f}", str(need.statements)])
+    return report.table(["page or answer", *periods, "longest", "Python", "statements"], rows)
 
 
 def _cell(cases: Sequence[Case]) -> str:
@@ -188,7 +188,7 @@ def _figures(findings: Findings) -> dict[str, Any]:
         "seeding_s": findings.log.seeding_s,
         "sizes": {title: asdict(size) for title, size in findings.sizes.items()},
         "pages": asked,
-        "statements": findings.statements,
+        "needs": {title: asdict(need) for title, need in findings.needs.items()},
         "ingest": stretches,
         "ok": findings.ok,
     }

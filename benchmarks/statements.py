@@ -1,9 +1,14 @@
-"""How many SQL statements each page and REST answer needs, counted in this process on the gateway's own tables."""
+"""What each page and REST answer needs: SQL statements, and time of Python, in which no call of the worker goes on.
+
+Found out in this process, on the gateway's own tables.
+"""
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.test import Client
@@ -16,14 +21,27 @@ _TRANSACTIONS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 _SETTINGS = "SELECT set_config('jit', 'off', true), set_config('work_mem', '64MB', true)"
 
 
-def count(asked: Sequence[Case], chance: random.Random) -> Mapping[str, int]:
-    """Return the most statements that any answer of each title took; transactions' own commands are among them."""
-    most: dict[str, int] = {}
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The most statements of any answer, transactions' own commands among them, and the most CPU time of Python."""
+
+    statements: int = 0
+    python_ms: float = 0.0
+
+
+def needs(asked: Sequence[Case], chance: random.Random) -> Mapping[str, Need]:
+    """Return what the answers of each title need, whoever asks for whichever period."""
+    found: dict[str, Need] = {}
     clients = {case.person.role: _client(case) for case in asked}
     for case in asked:
-        answers = [statements(clients[case.person.role], case.address(chance)) for _ in range(2)]
-        most[case.variant.title] = max(most.get(case.variant.title, 0), *map(len, answers))
-    return most
+        client = clients[case.person.role]
+        counts = [len(statements(client, case.address(chance))) for _ in range(2)]
+        begun = time.thread_time()
+        client.get(case.address(chance))
+        python_ms = (time.thread_time() - begun) * 1000
+        so_far = found.get(case.variant.title, Need())
+        found[case.variant.title] = Need(max(so_far.statements, *counts), max(so_far.python_ms, python_ms))
+    return found
 
 
 def statements(client: Client, address: str) -> list[tuple[float, str]]:
