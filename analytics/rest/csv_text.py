@@ -10,6 +10,7 @@ from datetime import datetime
 # A cell that begins like this is a formula to some spreadsheet (OWASP, CSV injection); the wide forms are taken for
 # the plain ones in some languages.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_NUMBERS = (int, float)
 
 
 def cell(value: object) -> object:
@@ -19,11 +20,13 @@ def cell(value: object) -> object:
     """
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return value
-    text = moment(value) if isinstance(value, datetime) else str(value).replace("\x00", "")
+    if not isinstance(value, str):  # most cells of an export are none, and each costs
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, _NUMBERS):
+            return value
+        return moment(value) if isinstance(value, datetime) else cell(str(value))
+    text = value.replace("\x00", "")
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +11,10 @@ from django.core.cache import caches
 from django.test import Client
 
 from keys.models import ApiKey
+from tests.conftest import Gateways
+from tests.gateway import Gateway
 
-Get = Callable[..., Any]
+EXPORT_TIMEOUT_MS = 1500
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +41,10 @@ def as_user() -> Callable[..., Client]:
         return Client(headers={"Authorization": f"Bearer {key.issue()}"})
 
     return make
+
+
+@pytest.fixture(scope="module")
+def gateway_for_exports(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    """Yield a gateway with one worker, whose analytic statements may take EXPORT_TIMEOUT_MS."""
+    with Gateways(request) as start:
+        yield start(env={"GATEWAY_ANALYTICS_TIMEOUT_MS": str(EXPORT_TIMEOUT_MS), "GATEWAY_REST_RATE": "10000/m"})
