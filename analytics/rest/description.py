@@ -91,7 +91,7 @@ class KeyScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, str]]:
         """Return both ways to send a key."""
         return [
-            {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer mcpgw_…`."},
+            {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer <key>`."},
             {
                 "type": "apiKey",
                 "in": "header",
