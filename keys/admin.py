@@ -97,6 +97,15 @@ class ApiKeyAdmin(GatewayModelAdmin):
         usage = getattr(key, "usage", None)
         return "never" if usage is None else ago(usage.last_used_at)
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer teams and accounts without the buttons that would change or delete them from here."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name in self.autocomplete_fields:
+            widget = field.widget
+            widget.can_add_related = widget.can_change_related = False
+            widget.can_delete_related = widget.can_view_related = False
+        return field
+
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer everybody's calls to superusers alone."""
         if db_field.name == "sees" and not _may_open_all(request):

@@ -24,23 +24,35 @@ class TeamNamespaceForm(forms.ModelForm):
         error_messages = {"namespace": {"unique": TAKEN}}
 
 
-class MembershipInline(admin.TabularInline):
+class LinkInline(admin.TabularInline):
+    """A row that ties something to the team; what it ties is edited on its own page."""
+
+    extra = 0
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Leave out the buttons that edit the other end from here."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name in self.autocomplete_fields:
+            widget = field.widget
+            widget.can_add_related = widget.can_change_related = widget.can_view_related = False
+        return field
+
+
+class MembershipInline(LinkInline):
     """The people of a team."""
 
     model = Membership
-    extra = 0
     autocomplete_fields = ("account",)
     fields = ("account", "role")
     verbose_name = "member"
     verbose_name_plural = "members"
 
 
-class TeamNamespaceInline(admin.TabularInline):
+class TeamNamespaceInline(LinkInline):
     """The namespaces of a team."""
 
     model = TeamNamespace
     form = TeamNamespaceForm
-    extra = 0
     autocomplete_fields = ("namespace",)
     verbose_name = "namespace"
     verbose_name_plural = "namespaces that belong to the team"
