@@ -60,20 +60,17 @@ def latency_chart(
     look: Look, points: Sequence[Point], before: Sequence[Point] | None = None, **filters: object
 ) -> Chart:
     """Return the chart of percentiles by time, optionally with the p95 of the period before in the same places."""
-    series = [
+    series: list[dict[str, Any]] = [
         {"label": name, "tone": name, "values": [getattr(point.measures, f"{name}_ms") for point in points]}
         for name in ("p50", "p95", "p99")
     ]
-    columns = ("p50", "p95", "p99")
+    columns: tuple[str, ...] = ("p50", "p95", "p99")
     if before is not None:
-        then = [point.measures.p95_ms for point in before][-len(points) :]
-        then = [None] * (len(points) - len(then)) + then
+        then: list[float | None] = [None] * max(len(points) - len(before), 0)
+        then += [point.measures.p95_ms for point in before][-len(points) :]
         series.append({"label": "p95 before", "tone": "before", "values": then})
         columns = (*columns, "p95 before")
-    texts = [
-        [formatting.latency(row["values"][place]) for row in series]  # type: ignore[index]
-        for place in range(len(points))
-    ]
+    texts = [[formatting.latency(row["values"][place]) for row in series] for place in range(len(points))]
     for row in series:
         row["values"] = [None if value is None else round(value, 3) for value in row["values"]]
     top, note = _top([row["values"] for row in series])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from analytics import queries
@@ -75,28 +77,44 @@ class FocusPage(Page):
         if not found.now.calls:
             return context | {"tables": [], "wide_tables": []}
         endings = rankings.endings_table(look, subject.view, subject.filters)
-        wide = [latest(look, subject)]
+        wide = [latest(look, subject, found)]
         if found.now.errors:
-            wide.insert(1 if subject.latest_first else 0, failures(look, subject))
+            wide.insert(1 if subject.latest_first else 0, failures(look, subject, found))
         return context | {"tables": [*self.tables(look, subject), endings], "wide_tables": wide}
 
 
-def failures(look: Look, subject: Subject) -> Table:
+def failures(look: Look, subject: Subject, found: Figures) -> Table:
     """Return the latest requests that did not end ok."""
-    page = queries.calls(look.reading, subject.view, CallFilter(errors_only=True), FAILURES)
+    view = _end_with(look, subject.view, [(point.at, point.measures.errors) for point in found.points], FAILURES)
+    page = queries.calls(look.reading, view, CallFilter(errors_only=True), FAILURES)
     more = ("All errors", look.requests_url(**subject.filters, errors_only="true"))
     return call_rows.calls_table(
         look, page.calls, name="failures", title="Recent failures", leave_out=_same(subject, "bytes"), more=more
     )
 
 
-def latest(look: Look, subject: Subject) -> Table:
+def latest(look: Look, subject: Subject, found: Figures) -> Table:
     """Return the latest requests."""
-    page = queries.calls(look.reading, subject.view, CallFilter(), LATEST)
+    view = _end_with(look, subject.view, [(point.at, point.measures.calls) for point in found.points], LATEST)
+    page = queries.calls(look.reading, view, CallFilter(), LATEST)
     more = ("All requests", look.requests_url(**subject.filters))
     return call_rows.calls_table(
         look, page.calls, name="latest", title="Latest requests", leave_out=_same(subject, "reason"), more=more
     )
+
+
+def _end_with(look: Look, view: View, counts: Sequence[tuple[datetime, int]], wanted: int) -> View:
+    """Return the view cut to the buckets that hold its latest `wanted` rows: the log need not be searched for them."""
+    filled = [(at, count) for at, count in counts if count]
+    if not filled:
+        return view
+    since, left = filled[-1][0], wanted
+    for at, count in reversed(filled):
+        since, left = at, left - count
+        if left <= 0:
+            break
+    until = filled[-1][0] + look.selection.bucket
+    return replace(view, since=max(view.since, since), until=min(view.until, until))
 
 
 def _same(subject: Subject, *further: str) -> list[str]:

@@ -47,7 +47,7 @@ class ListingPage(Page):
             limit=rankings.PAGE,
             note="",
             csv_url=look.rest_url(path, **parameters, order=order),
-            **self.options(order),
+            **self.limits(order),
         )
         columns = tuple(_sortable(look, column, order) for column in table.columns)
         note = f"The first {rankings.PAGE}; the CSV holds more." if len(table.rows) == rankings.PAGE else ""
@@ -58,7 +58,7 @@ class ListingPage(Page):
             "further": self.further(look),
         }
 
-    def options(self, order: str) -> dict[str, Any]:
+    def limits(self, order: str) -> dict[str, Any]:
         """Return what the ranking is told besides."""
         return {"min_calls": rankings.FEWEST_CALLS} if order in ("p95", "avg") else {}
 

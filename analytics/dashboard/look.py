@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.http import HttpRequest
@@ -36,7 +37,7 @@ class Look:
 
     def url(self, page: str, *arguments: object, **changes: str | None) -> str:
         """Return the address of a dashboard page; `changes` are parameters beside those that the choice sets."""
-        return reverse(f"dashboard:{page}", args=arguments) + self.selection.query(**changes)
+        return _path(page, arguments) + self.selection.query(**changes)
 
     def requests_url(self, **filters: object) -> str:
         """Return the address of the list of requests with these filters (None: not filtered by that)."""
@@ -46,10 +47,16 @@ class Look:
     def rest_url(self, path: str, **parameters: object) -> str:
         """Return the address of the same rows as CSV from the REST API, of the very span that the page shows."""
         selection = self.selection
-        chosen: dict[str, object] = {"from": _rfc3339(selection.since), "to": _rfc3339(selection.until)}
+        chosen: dict[str, Any] = {"from": _rfc3339(selection.since), "to": _rfc3339(selection.until)}
         chosen |= {"namespace": selection.namespace, "mine": "true" if selection.mine else None} | parameters
         given = {name: value for name, value in chosen.items() if value is not None}
         return f"{path}?{urlencode(given | {'format': 'csv'})}"
+
+
+@lru_cache(maxsize=8192)
+def _path(page: str, arguments: tuple[object, ...]) -> str:
+    """Return the path of a page; the names of a busy gateway come back on every page."""
+    return reverse(f"dashboard:{page}", args=arguments)
 
 
 def _rfc3339(moment: datetime) -> str:

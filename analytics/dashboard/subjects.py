@@ -6,7 +6,7 @@ from typing import Any
 
 from analytics.dashboard import rankings, tables
 from analytics.dashboard.look import Look
-from analytics.dashboard.tables import BYTES, CALLS, ERROR_SHARE, ERRORS, P50, P95, USERS, Column, Table
+from analytics.dashboard.tables import BYTES, CALLS, ERROR_SHARE, ERRORS, P50, P95, Column, Table
 from analytics.queries import Group, View
 
 
@@ -17,9 +17,9 @@ def top_tools(look: Look, view: View, filters: dict[str, object] | None = None, 
         look,
         view,
         ("tool", "namespace"),
-        **{"name": "tools", "title": "Top tools", "columns": columns}
-        | {"names": lambda group: _tool_names(look, group), "empty": rankings.nothing(look), "filters": filters}
-        | options,
+        names=lambda group: _tool_names(look, group),
+        filters=filters,
+        **_with({"name": "tools", "title": "Top tools", "columns": columns, "empty": rankings.nothing(look)}, options),
     )
 
 
@@ -30,9 +30,11 @@ def slowest_tools(look: Look, view: View, filters: dict[str, object] | None = No
         look,
         view,
         filters,
-        **{"name": "slowest", "title": "Slowest tools", "columns": columns, "order": "p95"}
-        | {"min_calls": rankings.FEWEST_CALLS, "note": f"By p95, with at least {rankings.FEWEST_CALLS} requests."}
-        | options,
+        **_with(
+            {"name": "slowest", "title": "Slowest tools", "columns": columns, "order": "p95"},
+            {"min_calls": rankings.FEWEST_CALLS, "note": f"By p95, with at least {rankings.FEWEST_CALLS} requests."},
+            options,
+        ),
     )
 
 
@@ -51,9 +53,9 @@ def top_users(look: Look, view: View, filters: dict[str, object] | None = None, 
         look,
         view,
         ("user_id",),
-        **{"name": "users", "title": "Top users", "columns": columns, "empty": rankings.nothing(look)}
-        | {"names": lambda group: [rankings.user_cell(look, group.names["user_id"])], "filters": filters}
-        | options,
+        names=lambda group: [rankings.user_cell(look, group.names["user_id"])],
+        filters=filters,
+        **_with({"name": "users", "title": "Top users", "columns": columns, "empty": rankings.nothing(look)}, options),
     )
 
 
@@ -88,9 +90,11 @@ def namespaces(look: Look, view: View, filters: dict[str, object] | None = None,
         look,
         view,
         ("namespace",),
-        **{"name": "namespaces", "title": "Namespaces", "columns": columns, "empty": rankings.nothing(look)}
-        | {"names": lambda group: [rankings.namespace_cell(look, group.names["namespace"])], "filters": filters}
-        | options,
+        names=lambda group: [rankings.namespace_cell(look, group.names["namespace"])],
+        filters=filters,
+        **_with(
+            {"name": "namespaces", "title": "Namespaces", "columns": columns, "empty": rankings.nothing(look)}, options
+        ),
     )
 
 
@@ -114,9 +118,11 @@ def upstreams(look: Look, view: View, filters: dict[str, object] | None = None, 
         look,
         view,
         ("upstream",),
-        **{"name": "upstreams", "title": "Upstreams", "columns": columns, "empty": rankings.nothing(look)}
-        | {"names": lambda group: [rankings.upstream_cell(look, group.names["upstream"])], "filters": filters}
-        | options,
+        names=lambda group: [rankings.upstream_cell(look, group.names["upstream"])],
+        filters=filters,
+        **_with(
+            {"name": "upstreams", "title": "Upstreams", "columns": columns, "empty": rankings.nothing(look)}, options
+        ),
     )
 
 
@@ -127,20 +133,15 @@ def keys(look: Look, view: View, filters: dict[str, object] | None = None, **opt
         look,
         view,
         ("key_id", "user_id"),
-        **{"name": "keys", "title": "Keys", "columns": columns, "empty": rankings.nothing(look)}
-        | {"names": lambda group: [rankings.key_cell(look, group.names["key_id"])], "filters": filters}
-        | options,
+        names=lambda group: [rankings.key_cell(look, group.names["key_id"])],
+        filters=filters,
+        **_with({"name": "keys", "title": "Keys", "columns": columns, "empty": rankings.nothing(look)}, options),
     )
 
 
-__all__ = [
-    "USERS",
-    "failing_upstreams",
-    "keys",
-    "namespaces",
-    "slowest_tools",
-    "top_tools",
-    "top_users",
-    "troubled_users",
-    "upstreams",
-]
+def _with(*options: dict[str, Any]) -> dict[str, Any]:
+    """Return options together; the later ones win."""
+    together: dict[str, Any] = {}
+    for some in options:
+        together |= some
+    return together

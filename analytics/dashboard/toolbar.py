@@ -61,7 +61,8 @@ def toolbar(look: Look, *, with_namespaces: bool = True) -> Toolbar:
     Args: with_namespaces: whether the page is about more than one namespace.
     """
     selection = look.selection
-    rest = {name: value for name, value in look.request.GET.items() if name not in _KEPT_BY_SELECTION}
+    given: dict[str, str] = look.request.GET.dict()  # type: ignore[assignment]  # the last of several counts
+    rest = {name: value for name, value in given.items() if name not in _KEPT_BY_SELECTION}
 
     def url(**changes: str | None) -> str:
         chosen = selection.parameters(**changes) | rest

@@ -32,7 +32,6 @@ class UpstreamPage(FocusPage):
             view=look.view(upstream=slug),
             filters={"upstream": slug},
             facts=_facts(look, row) if row is not None else [],
-            with_series_before=True,
             is_known=row is not None,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -115,7 +116,7 @@ def test_a_request_shows_its_stages(boss: Client) -> None:
     )
     connection.cursor().execute("UPDATE analytics_requestlog SET auth_us = 80, limit_us = 200")
     log_row(ago(minutes=5.3), tool="other")
-    words = text_of(boss.get(f"/dashboard/requests/{row.id}/"))
+    words = text_of(boss.get(f"/dashboard/requests/{_dashed(row.id)}/"))
     assert "Authentication 0 µs 80 µs" in words
     assert "Rules and limits 80 µs 0.12 ms" in words
     assert "Handing over 0.2 ms 0.3 ms" in words
@@ -126,7 +127,7 @@ def test_a_request_shows_its_stages(boss: Client) -> None:
 
 def test_a_request_of_an_older_version_shows_what_there_is(boss: Client) -> None:
     row = log_row(ago(minutes=5), total_us=10_000, upstream_us=9_500, first_byte_us=None)
-    words = text_of(boss.get(f"/dashboard/requests/{row.id}/"))
+    words = text_of(boss.get(f"/dashboard/requests/{_dashed(row.id)}/"))
     assert "In the gateway 0 µs 0.5 ms" in words and "Waiting for the upstream 0.5 ms 9.5 ms" in words
     assert "Authentication" not in words
 
@@ -180,8 +181,6 @@ def test_the_list_is_walked_page_by_page_without_gap_or_repetition(boss: Client)
 
 
 def _dashed(one: str) -> str:
-    import uuid
-
     return str(uuid.UUID(one))
 
 
