@@ -140,7 +140,7 @@ class TimeSeries(_Echo):
     """Answer of /analytics/timeseries."""
 
     bucket = text_of("Width of a bucket, as Go prints a duration: `1h0m0s`.")
-    data = Value(many=True)
+    data = Value(many=True)  # type: ignore[assignment]  # no attribute: a field
 
 
 class Latencies(serializers.Serializer[Any]):
@@ -157,7 +157,7 @@ class Percentiles(_Echo):
     """Answer of /analytics/percentiles."""
 
     bucket = text_of("Width of a bucket, as Go prints a duration: `1h0m0s`.")
-    data = Latencies(many=True)
+    data = Latencies(many=True)  # type: ignore[assignment]  # no attribute: a field
 
 
 class Totals(Measures):

@@ -64,6 +64,7 @@ class _Breakdown(Endpoint):
             self.by,
             question.given["order"],
             limit + 1,
+            min_calls=question.given["min_calls"],
             count_users=self.counts_users,
         )
         found, more = cut([self.row(group) for group in groups], limit)

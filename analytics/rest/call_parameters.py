@@ -16,6 +16,7 @@ from analytics.rest.fields import MAX_ID, FlagField, MomentField, NameField, Who
 from analytics.rest.parameters import FilterParameters, check_span
 
 MAX_PAGE = 500
+MAX_MS = 366 * 86_400_000
 DEFAULT_PAGE = 50
 # What a kind of thing is called by.
 METHODS = {"tool": "tools/call", "resource": "resources/read", "prompt": "prompts/get"}
@@ -47,6 +48,10 @@ class CallParameters(FilterParameters):
     )
     outcome = WordField(choices=list(OUTCOMES), required=False, help_text="How the call ended.")
     reason = NameField(help_text="The finer reason, as in the error answer.")
+    method = NameField(help_text="The MCP method, such as `tools/list`.")
+    slower_than_ms = WholeNumberField(
+        min_value=0, max_value=MAX_MS, required=False, help_text="Only calls that took longer, in milliseconds."
+    )
     request_id = NameField(help_text="X-Request-Id of the call's answer.")
 
     default_period = timedelta(days=7)
@@ -64,6 +69,8 @@ class CallParameters(FilterParameters):
         success, outcome = attrs.get("success"), attrs.get("outcome")
         if success is not None and outcome is not None and success != (outcome == "ok"):
             raise serializers.ValidationError({"success": f"no call with the outcome {outcome} is one"})
+        if "kind" in attrs and attrs.get("method", METHODS[attrs["kind"]]) != METHODS[attrs["kind"]]:
+            raise serializers.ValidationError({"kind": "it names another method than the parameter method"})
         if "cursor" in attrs:
             attrs["cursor"] = opened(attrs["cursor"])
         return attrs | {"limit": self._limit(attrs.get("limit"))}
@@ -83,7 +90,8 @@ def wanted(given: Mapping[str, Any]) -> queries.CallFilter:
         outcome=outcome,
         errors_only=given.get("success") is False,
         reason=given.get("reason"),
-        method=METHODS.get(given.get("kind", "")),
+        method=given.get("method") or METHODS.get(given.get("kind", "")),
+        slower_than_us=None if "slower_than_ms" not in given else given["slower_than_ms"] * 1000,
         request_id=given.get("request_id"),
     )
 

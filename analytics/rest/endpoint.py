@@ -62,10 +62,11 @@ class Endpoint(Closed):
     parameters: ClassVar[type[PeriodParameters]] = PeriodParameters
     table: ClassVar[str] = ""
     columns: ClassVar[Sequence[str]] = ()
+    given: Mapping[str, Any]
 
     def get(self, request: Request, **path: str) -> Response:
         """Validate the parameters, read one snapshot and answer."""
-        given = self.parameters.of(request.query_params) | path
+        self.given = given = self.parameters.of(request.query_params) | path
         scope = scope_of(request.user, mine=given["mine"])
         with queries.reading() as reading:
             view = self.parameters.view(given, reading.now, scope)
@@ -75,7 +76,7 @@ class Endpoint(Closed):
                 raise ValidationError({"bucket": str(error)}) from None
         response = Response(data)
         if request.accepted_renderer.format == "csv":
-            response["Content-Disposition"] = attachment(self.table)
+            response["Content-Disposition"] = attachment(self.table_name())
         return response
 
     def answer(self, question: Question) -> dict[str, Any]:
@@ -84,9 +85,15 @@ class Endpoint(Closed):
 
     def table_of(self, data: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Mapping[str, object]]]:
         """Return columns and rows of the table that CSV shows."""
-        rows = data[self.table]
-        present = rows[0].keys() if rows else self.columns
-        return [column for column in self.columns if column in present], rows
+        return self.table_columns(), data[self.table_name()]
+
+    def table_name(self) -> str:
+        """Return which list of the answer CSV shows."""
+        return self.table
+
+    def table_columns(self) -> Sequence[str]:
+        """Return the columns of that table."""
+        return self.columns
 
 
 def attachment(name: str) -> str:

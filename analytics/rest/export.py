@@ -83,11 +83,15 @@ def _chained(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield from _told(pieces)
 
 
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
+
+
 async def _in_a_thread(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the pieces; each is made in the request's own thread when the client has taken the one before."""
     yield first
     told = _told(pieces)
-    while (piece := await sync_to_async(next)(told, None)) is not None:
+    while (piece := await sync_to_async(_next)(told)) is not None:
         yield piece
 
 

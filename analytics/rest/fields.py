@@ -14,7 +14,7 @@ from keys.redaction import redact
 
 MAX_PERIOD = timedelta(days=3660)
 MIN_BUCKET, MAX_BUCKET = timedelta(minutes=1), timedelta(days=1)
-MAX_NAME = 1000  # characters of a tool's name; resource URIs stand there too
+MAX_NAME = 2048  # characters of a tool's name; resource URIs stand there too
 MAX_ID = (1 << 63) - 1
 
 # RFC 3339 §5.6, with a zone; and milliseconds since 1970, as JavaScript has them.

@@ -13,7 +13,7 @@ from analytics.rest.answer_fields import count_of, milliseconds, text_of, text_o
 
 class _Counts(serializers.Serializer[Any]):
     requests = count_of()
-    errors = count_of("Requests that did not end `ok`.")
+    errors = count_of("Requests that did not end `ok`.")  # type: ignore[assignment]  # no attribute: a field
     successRate = serializers.FloatField(help_text="Share of the others, 0 to 1.", allow_null=True)
     avgLatencyMs = milliseconds()
     p95LatencyMs = milliseconds()
@@ -110,4 +110,4 @@ class Calls(serializers.Serializer[Any]):
 
     requests = Call(many=True)
     nextCursor = serializers.CharField(allow_null=True, help_text="For the next older page; null on the last.")
-    source = serializers.ChoiceField(choices=["postgres"])
+    source = serializers.ChoiceField(choices=["postgres"])  # type: ignore[assignment]  # no attribute: a field

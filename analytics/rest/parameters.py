@@ -132,6 +132,12 @@ class TableParameters(FilterParameters):
     limit = WholeNumberField(
         min_value=1, max_value=queries.MAX_GROUPS, default=queries.MAX_GROUPS, help_text="Most rows."
     )
+    min_calls = WholeNumberField(
+        min_value=1,
+        max_value=MAX_ID,
+        default=1,
+        help_text="Leave out rows with fewer calls: a mean of three ranks nothing.",
+    )
     order = WordField(
         choices=list(queries.ORDERS),
         default="calls",

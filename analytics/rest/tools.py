@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_view
@@ -14,6 +15,9 @@ from analytics.rest.endpoint import Endpoint, Question
 from analytics.rest.fields import FlagField, WholeNumberField
 from analytics.rest.parameters import TableParameters
 from analytics.rest.usage import DETAIL
+
+_COLUMNS = ("tool_name", "namespace", "invocations", "unique_users", "avg_latency_ms", "error_rate")
+_DETAIL = tuple(name for name in rows.MEASURES if name not in _COLUMNS)
 
 
 class ToolParameters(TableParameters):
@@ -39,15 +43,6 @@ class ToolsView(Endpoint):
 
     parameters = ToolParameters
     table = "tools"
-    columns = (
-        "tool_name",
-        "namespace",
-        "invocations",
-        "unique_users",
-        "avg_latency_ms",
-        "error_rate",
-        *(name for name in rows.MEASURES if name not in ("avg_latency_ms", "error_rate")),
-    )
 
     def answer(self, question: Question) -> dict[str, Any]:
         """Return a row for each tool of each namespace."""
@@ -58,11 +53,16 @@ class ToolsView(Endpoint):
             ("tool", "namespace"),
             given["order"],
             given["limit"],
+            min_calls=given["min_calls"],
             with_percentiles=given["detail"] or given["order"] == "p95",
             count_users=True,
         )
         tools = [_tool(group) | (rows.measures(group.measures) if given["detail"] else {}) for group in groups]
         return {"period": go_duration(question.view.until - question.view.since), "tools": tools}
+
+    def table_columns(self) -> Sequence[str]:
+        """Return the published columns, and the others where they were asked for."""
+        return _COLUMNS + (_DETAIL if self.given["detail"] else ())
 
 
 def _tool(group: queries.Group) -> dict[str, Any]:

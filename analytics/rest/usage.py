@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,14 @@ DETAIL = "Give each row every measure: errors and their share, mean and percenti
 # How far back a user's calls tell that the user exists.
 _REMEMBERED = timedelta(days=90)
 _UNKNOWN = "There is no such user among those whose calls you may see."
+
+# Of the lists of one user's usage.
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "tools": ("tool_name", "namespace", *rows.MEASURES),
+    "namespaces": ("namespace", *rows.MEASURES),
+    "keys": ("key_id", *rows.MEASURES),
+    "outcomes": ("outcome", "reason", "request_count", "share"),
+}
 
 
 class UsageParameters(TableParameters):
@@ -48,7 +56,6 @@ class UsageView(Endpoint):
 
     parameters = UsageParameters
     table = "results"
-    columns = ("user_id", "tool_name", "namespace", *rows.MEASURES)
 
     def answer(self, question: Question) -> dict[str, Any]:
         """Return a row for each user, or tool, and namespace."""
@@ -60,6 +67,7 @@ class UsageView(Endpoint):
             (name, "namespace"),
             given["order"],
             limit + 1,
+            min_calls=given["min_calls"],
             with_percentiles=given["detail"] or given["order"] == "p95",
         )
         found = [
@@ -70,6 +78,11 @@ class UsageView(Endpoint):
         results, more = cut(found, limit)
         return {"period": go_duration(question.view.until - question.view.since), "results": results} | more
 
+    def table_columns(self) -> Sequence[str]:
+        """Return the names and the measures that were asked for."""
+        label = "tool_name" if self.given["group_by"] == "tool" else "user_id"
+        return label, "namespace", *(rows.MEASURES if self.given["detail"] else rows.USAGE)
+
 
 class UserParameters(PeriodParameters):
     """Of GET /analytics/usage/<user_id>."""
@@ -77,9 +90,7 @@ class UserParameters(PeriodParameters):
     limit = WholeNumberField(
         min_value=1, max_value=queries.MAX_GROUPS, default=100, help_text="Most rows of each list."
     )
-    table = WordField(
-        choices=["tools", "namespaces", "keys", "outcomes"], default="tools", help_text="Which list CSV shows."
-    )
+    table = WordField(choices=list(_COLUMNS), default="tools", help_text="Which list CSV shows.")
 
 
 @extend_schema_view(
@@ -99,7 +110,6 @@ class UserUsageView(Endpoint):
 
     parameters = UserParameters
     table = "tools"
-    columns = ("tool_name", "namespace", "key_id", "outcome", "reason", *rows.MEASURES, "share")
 
     def answer(self, question: Question) -> dict[str, Any]:
         """Return the user's totals and lists. Raises NotFound."""
@@ -113,10 +123,13 @@ class UserUsageView(Endpoint):
         found = {"user_id": user, "totals": rows.measures(totals)}
         return rows.period(view) | found | _lists(question, view, totals.calls)
 
-    def table_of(self, data: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Mapping[str, object]]]:
+    def table_name(self) -> str:
         """Return the list that the parameter `table` names."""
-        self.table = self.request.query_params.get("table", self.table)
-        return super().table_of(data)
+        return str(self.given["table"])
+
+    def table_columns(self) -> Sequence[str]:
+        """Return the columns of that list."""
+        return _COLUMNS[self.table_name()]
 
 
 def _lists(question: Question, view: queries.View, calls: int) -> dict[str, Any]:

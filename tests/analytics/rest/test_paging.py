@@ -100,6 +100,8 @@ def test_fifty_rows_of_the_last_week_when_nothing_is_said(staff: Client) -> None
         ({"reason": "first_byte_timeout"}, "slow"),
         ({"kind": "resource"}, "file:///a"),
         ({"kind": "prompt"}, "greet"),
+        ({"method": "prompts/get"}, "greet"),
+        ({"slower_than_ms": "500"}, "far"),
         ({"request_id": "r-1"}, "traced"),
         ({"since": "SINCE"}, "new"),
         ({"until": "UNTIL"}, "old"),
@@ -110,7 +112,7 @@ def test_fifty_rows_of_the_last_week_when_nothing_is_said(staff: Client) -> None
 @pytest.mark.parametrize("format", ["json", "csv"])
 def test_each_filter_finds_its_rows(staff: Client, parameters: dict[str, str], tools: str, format: str) -> None:
     noon = ago(hours=5)
-    log_row(noon, tool="far", upstream="far")
+    log_row(noon, tool="far", upstream="far", total_us=600_000)
     log_row(noon, tool="slow", outcome="timeout", reason="first_byte_timeout")
     log_row(noon, tool="bob", user_id="bob")
     log_row(noon, tool="other", namespace="other")

@@ -44,6 +44,8 @@ ABSURD: dict[str, list[str]] = {
     "bucket": ["", "1ns", "0s", "1s", "-1h", "NaN", "7m", "25h", "2d", "1h1h", LONG],
     "limit": [*NUMBERS, "501000000"],
     "key": NUMBERS,
+    "min_calls": NUMBERS,
+    "slower_than_ms": [number for number in NUMBERS if number != "0"],
     "window": [*NUMBERS, "999", "999999999999999"],
     "order": ["", "password", "__class__", "key__hash", "calls;drop table", "calls desc", LONG],
     "group_by": ["", "key__hash", "user_id", "password"],
@@ -59,7 +61,7 @@ ABSURD: dict[str, list[str]] = {
     "cursor": ["", "x", LONG, "MjAyNi0xMS0yMVQwMDowMDowMCswMDowMHwwMTkyZjBjMQ", "a:b", "\x00"],
 }
 TEXTS = ["", "\x00", "a\x00b", LONG]
-NAMES = ("namespace", "user", "tool", "upstream", "server", "client", "reason", "request_id")
+NAMES = ("namespace", "user", "tool", "upstream", "server", "client", "reason", "request_id", "method")
 ABSURD |= dict.fromkeys(NAMES, TEXTS)
 
 
@@ -177,6 +179,7 @@ def test_the_limit_of_a_page_of_the_log(staff: Client, settings: Any) -> None:
         ("since=2026-11-01T00:00:00Z&from=2026-11-01T00:00:00Z", "since"),
         ("success=true&outcome=timeout", "success"),
         ("success=false&outcome=ok", "success"),
+        ("kind=tool&method=tools/list", "kind"),
     ],
 )
 def test_parameters_of_the_log_that_contradict_each_other(staff: Client, query: str, field: str) -> None:

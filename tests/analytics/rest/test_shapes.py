@@ -208,6 +208,14 @@ def test_usage_by_namespace_and_by_upstream(staff: Client) -> None:
     assert [(row["upstream"], row["error_rate"]) for row in rows] == [("far", 1.0)]
 
 
+def test_rows_of_few_calls_can_be_left_out(staff: Client) -> None:
+    for tool in ("often", "often", "once"):
+        log_row(tool=tool, upstream=tool, namespace=tool, user_id=tool, key_id=len(tool))
+    for path, table in (("tools", "tools"), ("usage", "results"), ("namespaces", "namespaces"), ("keys", "keys")):
+        assert len(get(staff, f"/analytics/{path}")[table]) == 2
+        assert len(get(staff, f"/analytics/{path}", min_calls="2")[table]) == 1
+
+
 def test_metrics_have_the_published_names_b6(staff: Client) -> None:
     log_row(total_us=2000)
     log_row(total_us=4000, outcome="timeout", upstream="far", tool="slow")
