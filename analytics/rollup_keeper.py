@@ -21,6 +21,8 @@ OFFICE = 0x6D63_7067_776D_6E03
 # short, because a slow call is seen only by the step after its end: its row is older than what is rolled up already.
 _PAUSES_A_STEP = 3.0
 PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
+# How long slices are merged between two steps; what is left waits for the next.
+_MERGING_S = 0.3
 _STAND_BY_S = 5.0
 _FIRST_BACK_OFF_S, _LAST_BACK_OFF_S = 0.5, 10.0
 _PROGRESS_EVERY_S = 10.0
@@ -105,6 +107,10 @@ class Keeper:
         while is_behind and not self._stop.is_set():
             is_behind = self._step(connection).is_behind
             rollups.add_up_stale_day(connection, self._retention)
+        until = time.monotonic() + _MERGING_S
+        while time.monotonic() < until and not self._stop.is_set():
+            if not rollups.merge_slices(connection, self._retention):
+                break
         return True
 
     def _step(self, connection: psycopg.Connection) -> Step:

@@ -104,7 +104,8 @@ def coarsen(
 ) -> None:
     """Add the rows of grain `finer` in [since, until) up to one unit of `grain`, which begins at `since`."""
     for cut in cuts:
-        connection.execute(_coarsening(finer, grain, cut), {"since": since, "until": until})
+        rows = f"SELECT * FROM analytics_rollup_{finer} {_IN_CUT.format(cut.number)}"
+        connection.execute(_coarsening(rows, grain, cut), {"since": since, "until": until})
 
 
 def delete(
@@ -124,6 +125,32 @@ def slice_start(connection: psycopg.Connection, minute: datetime, moment: dateti
         (WHOLE.number, minute, moment),
     ).fetchone()
     return row[0] if row is not None and row[0] is not None else minute
+
+
+def first_slice(connection: psycopg.Connection, since: datetime, until: datetime) -> datetime | None:
+    """Return the first moment in [since, until) at which a slice begins that is not the first of its minute."""
+    row = connection.execute(
+        "SELECT min(at) FROM analytics_rollup_minute"
+        " WHERE cut = %s AND at >= %s AND at < %s AND at <> date_trunc('minute', at)",
+        (WHOLE.number, since, until),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def merge_slices(connection: psycopg.Connection, since: datetime, until: datetime, cut: Cut) -> bool:
+    """Make one row a group of the slices of the minute [since, until); return whether there were any to merge."""
+    row = connection.execute(
+        "SELECT 1 FROM analytics_rollup_minute WHERE cut = %s AND at > %s AND at < %s LIMIT 1",
+        (cut.number, since, until),
+    ).fetchone()
+    if row is None:
+        return False
+    slices = f"DELETE FROM analytics_rollup_minute {_IN_CUT.format(cut.number)} RETURNING *"
+    connection.execute(_coarsening(slices, "minute", cut), {"since": since, "until": until})
+    return True
+
+
+_IN_CUT = "WHERE cut = {} AND at >= %(since)s AND at < %(until)s"
 
 
 def _listed(names: Iterable[str], last: str = "") -> str:
@@ -171,21 +198,21 @@ def _insertion(grain: str, cut: Cut) -> str:
     """  # noqa: E501
 
 
-def _coarsening(finer: str, grain: str, cut: Cut) -> str:
-    """Return the statement that adds one grain up to another: sums as they are, histograms bin by bin."""
-    source = f"analytics_rollup_{finer} WHERE cut = {cut.number} AND at >= %(since)s AND at < %(until)s"
+def _coarsening(rows: str, grain: str, cut: Cut) -> str:
+    """Return the statement that adds up the rows of a query to one unit: sums as they are, histograms bin by bin."""
     names = "".join(f"{name}, " for name in cut.names)
     measures = ("calls", *_SUMS, *FAILURES)
     grouping = f"GROUP BY {_listed(cut.names)}" if cut.names else "HAVING count(*) > 0"
     return f"""
+        WITH finer AS MATERIALIZED ({rows})
         INSERT INTO analytics_rollup_{grain} (cut, at, {_listed((*cut.names, *_COLUMNS))})
         SELECT {cut.number}, %(since)s, {names}{_listed(_totals())}, array_agg(element) FILTER (WHERE element IS NOT NULL)
         FROM (
-            SELECT {names}{_listed(measures)}, NULL::bigint AS element FROM {source}
+            SELECT {names}{_listed(measures)}, NULL::bigint AS element FROM finer
             UNION ALL
             SELECT {names}{_listed("NULL" for _ in measures)},
                 ((element >> {BIN_SHIFT}) << {BIN_SHIFT}) | sum(element & {_CALLS_OF_BIN})::bigint
-            FROM (SELECT {names}unnest(latency) AS element FROM {source}) AS elements
+            FROM (SELECT {names}unnest(latency) AS element FROM finer) AS elements
             GROUP BY {names}element >> {BIN_SHIFT}
         ) AS parts {grouping}
     """  # noqa: E501

@@ -15,13 +15,15 @@ import psycopg
 from psycopg import sql
 
 from analytics import partitions, rollup_sql
-from analytics.rollup_cuts import CUTS, USER_TOOLS, Cut
+from analytics.rollup_cuts import CUTS, USER_TOOLS, WHOLE, Cut
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 # Rows of the last second may still be on their way; readers take them from the log.
 _SETTLING = timedelta(seconds=1)
 # How long a complete day waits for more late rows before it is added up anew.
 _DAY_WAITS = timedelta(seconds=60)
+# How long after its end a minute stays in slices, because calls that took long come late; and when it is too late.
+_SLICES_LAST, _MERGED_WITHIN = timedelta(seconds=60), timedelta(hours=3)
 # Late rows of at most so many different hours are worked off in one step, the newest first.
 _LATE_HOURS = 6
 _HOURLY = tuple(cut for cut in CUTS if "hour" in cut.grains)
@@ -120,6 +122,27 @@ def add_up_stale_day(
         return date.fromisoformat(str(row[0]))
 
 
+def merge_slices(connection: psycopg.Connection, retention: Retention, now: datetime | None = None) -> bool:
+    """Make one row a group of a minute's slices, in one cut; return whether there was something to merge.
+
+    For minutes of the last hours that have been over for a minute. One transaction of its own.
+    """
+    with connection.transaction():
+        now = now or _clock(connection)
+        state = _locked_state(connection, retention, now)
+        until = min(_minute(now - _SLICES_LAST), _minute(state.rolled_to))
+        since = max(until - _MERGED_WITHIN, state.minutes_from)
+        found = rollup_sql.first_slice(connection, since, until) if since < until else None
+        if found is None:
+            return False
+        minute = _minute(found)
+        # The cut that told us comes last.
+        for cut in (*(cut for cut in _BY_MINUTE if cut is not WHOLE), WHOLE):
+            if rollup_sql.merge_slices(connection, minute, minute + _MINUTE, cut):
+                return True
+    return False
+
+
 def drop_old(connection: psycopg.Connection) -> int:
     """Drop the partitions of each grain that the state says are kept no longer; return how many were dropped.
 
@@ -155,24 +178,28 @@ class _Work:
             rollup_sql.add_up(self.connection, "hour", _HOURLY)
 
     def _roll_minutes(self, log: str, minutes: dict[datetime, datetime]) -> None:
-        for since, until in _runs(minute for minute in minutes if minute + _MINUTE <= self.target):
+        """Add minutes up from where on they have changed: new ones as a whole, others in slices.
+
+        A step adds a slice to the minute that is being filled and need not read it all. A late row makes it read from
+        the slice on in which that row is. `merge_slices` makes one of them once late rows have become rare.
+        """
+        starts = {minute: self._start(minute, earliest) for minute, earliest in minutes.items()}
+        for since, until in _runs(
+            minute for minute, start in starts.items() if start == minute and minute + _MINUTE <= self.target
+        ):
             self._clear("minute", since, until)
             rollup_sql.take(self.connection, log, since, until, "minute")
-        for minute, earliest in minutes.items():
-            if minute + _MINUTE > self.target:
-                since = self._slice(minute, earliest)
-                self._clear("minute", since, minute + _MINUTE)
-                rollup_sql.take(self.connection, log, since, self.target, since)
+            starts = {minute: start for minute, start in starts.items() if not since <= minute < until}
+        for minute, start in starts.items():
+            self._clear("minute", start, minute + _MINUTE)
+            rollup_sql.take(self.connection, log, start, min(minute + _MINUTE, self.target), start)
         rollup_sql.add_up(self.connection, "minute", _BY_MINUTE)
 
-    def _slice(self, minute: datetime, earliest: datetime) -> datetime:
-        """Return from where the minute that is being filled must be added up again.
-
-        It is kept in slices, one a step, so that a step need not read the whole minute: a late row makes it
-        read from the slice on in which that row is. Once the minute is over it is added up as a whole.
-        """
-        begun = max(minute, self.state.rolled_to)
-        return begun if earliest >= begun else rollup_sql.slice_start(self.connection, minute, earliest)
+    def _start(self, minute: datetime, earliest: datetime) -> datetime:
+        """Return from where on a minute must be added up, when nothing from `earliest` on is in it."""
+        if earliest >= self.state.rolled_to:
+            return max(minute, self.state.rolled_to)
+        return rollup_sql.slice_start(self.connection, minute, earliest)
 
     def note_days(self, touched: Iterable[date], now: datetime) -> None:
         """Mark days to be added up: those that have just become complete, and complete ones that got late rows."""

@@ -108,23 +108,32 @@ def test_late_rows_count_in_their_minute_hour_and_day(rollup_connection: psycopg
         assert_exact(rollup_connection, now)
 
 
-def test_a_minute_that_is_being_filled_grows_by_slices_and_is_whole_in_the_end(
-    rollup_connection: psycopg.Connection,
-) -> None:
-    def rows() -> int:
+def test_a_minute_is_filled_slice_by_slice_and_whole_in_the_end(rollup_connection: psycopg.Connection) -> None:
+    def slices() -> int:
         query = "SELECT count(*) FROM analytics_rollup_minute WHERE cut = 7 AND at >= %s"
         return rollup_connection.execute(query, (NOON,)).fetchone()[0]  # type: ignore[index]
 
     store(rollup_connection, [call(NOON - MINUTE)])
-    for second in range(4, 44, 10):
+    for second in range(4, 54, 10):
         store(rollup_connection, [call(NOON + second * SECOND + part * SECOND / 3) for part in range(7)])
         assert_exact(rollup_connection, NOON + (second + 6) * SECOND)
-    assert rows() == 4
-    store(rollup_connection, [call(NOON + 15 * SECOND, total_us=9)])  # late: what came after it is one slice now
-    assert_exact(rollup_connection, NOON + 50 * SECOND)
-    assert rows() == 2
+    assert slices() == 5
+    store(rollup_connection, [call(NOON + 35 * SECOND, total_us=9)])  # late: what follows is one slice from now on
     assert_exact(rollup_connection, NOON + 61 * SECOND)
-    assert rows() == 1
+    assert slices() == 4
+    store(rollup_connection, [call(NOON + 25 * SECOND, user_id="late"), call(NOON + 55 * SECOND)])
+    assert_exact(rollup_connection, NOON + 62 * SECOND)
+    assert slices() == 3
+    assert not rollups.merge_slices(rollup_connection, RETENTION, NOON + 119 * SECOND)
+    while rollups.merge_slices(rollup_connection, RETENTION, NOON + 120 * SECOND):
+        assert_exact(rollup_connection, NOON + 62 * SECOND)
+    assert slices() == 1
+    per_group = "SELECT max(rows) FROM (SELECT count(*) AS rows FROM analytics_rollup_minute WHERE at >= %s GROUP BY "
+    per_group += "cut, namespace, upstream, user_id, key_id, tool, reason) AS groups"
+    assert rollup_connection.execute(per_group, (NOON,)).fetchone() == (1,)
+    store(rollup_connection, [call(NOON + 40 * SECOND, user_id="very late")])
+    assert_exact(rollup_connection, NOON + 5 * MINUTE)
+    assert slices() == 1
 
 
 def test_steps_with_nothing_new_change_nothing(rollup_connection: psycopg.Connection) -> None:
@@ -229,16 +238,17 @@ MOMENTS = st.one_of(
 DOINGS = st.lists(
     st.one_of(
         st.tuples(st.just("rows"), st.lists(MOMENTS, min_size=1, max_size=5), st.integers(0, 1 << 30)),
-        st.tuples(st.just("pass"), st.integers(0, 7200), st.just(0)),
+        st.tuples(st.just("pass"), st.integers(0, 4500), st.just(0)),
         st.tuples(st.just("step"), st.just(0), st.just(0)),
         st.tuples(st.just("day"), st.just(0), st.just(0)),
+        st.tuples(st.just("merge"), st.just(0), st.just(0)),
     ),
     min_size=3,
     max_size=14,
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(doings=DOINGS)
 def test_any_sequence_of_rows_and_steps_ends_exact(rollup_connection: psycopg.Connection, doings: list[Any]) -> None:
     for table in ("requestlog", "rollup_minute", "rollup_hour", "rollup_day", "staleminute", "staleday", "rollupstate"):
@@ -252,6 +262,8 @@ def test_any_sequence_of_rows_and_steps_ends_exact(rollup_connection: psycopg.Co
             now += what * SECOND
         elif doing == "step":
             rollups.step(rollup_connection, RETENTION, now)
+        elif doing == "merge":
+            rollups.merge_slices(rollup_connection, RETENTION, now)
         else:
             rollups.add_up_stale_day(rollup_connection, RETENTION, now)
     assert_exact(rollup_connection, now + SECOND)
