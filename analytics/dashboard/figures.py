@@ -24,18 +24,25 @@ class Figures:
 
 
 def figures(
-    look: Look, view: View, *, with_users: bool = False, with_series_before: bool = False, **filters: object
+    look: Look,
+    view: View,
+    *,
+    with_users: bool = False,
+    people: int | None = None,
+    with_series_before: bool = False,
+    **filters: object,
 ) -> Figures:
     """Ask for the measures of a view and return them with the tiles and charts for the template.
 
-    Args: with_users: count the people too; with_series_before: draw the p95 of the period before; filters: of the
+    Args: with_users: count the people, of the period before too; people: how many there are, where the page knows
+    already; with_series_before: draw the p95 of the period before; filters: of the
     list of requests behind the numbers.
     """
     earlier = view.before()
     now, before = queries.totals(look.reading, view), queries.totals(look.reading, earlier)
     points = queries.series(look.reading, view, look.selection.bucket)
     points_before = _series_before(look, view, len(points)) if with_series_before else None
-    users = None
+    users: tuple[int, int | None] | None = None if people is None else (people, None)
     if with_users:
         users = queries.active_users(look.reading, view), queries.active_users(look.reading, earlier)
     context = {

@@ -13,7 +13,7 @@ from analytics.dashboard.figures import Figures, figures
 from analytics.dashboard.look import Look
 from analytics.dashboard.page import Page
 from analytics.dashboard.tables import Cell, Table
-from analytics.queries import CallFilter, View
+from analytics.queries import CallFilter, Group, View
 
 FAILURES, LATEST = 8, 12
 
@@ -48,8 +48,8 @@ class FocusPage(Page):
         """Return the subject. Raises Http404 when the scope excludes it."""
         raise NotImplementedError
 
-    def tables(self, look: Look, subject: Subject) -> list[Table]:
-        """Return the tables in the middle of the page."""
+    def tables(self, look: Look, subject: Subject, people: list[Group]) -> list[Table]:
+        """Return the tables in the middle of the page; `people` are the users with the most calls first."""
         raise NotImplementedError
 
     def findings(self, look: Look, found: Figures) -> list[str]:
@@ -59,10 +59,11 @@ class FocusPage(Page):
     def content(self, look: Look, **names: Any) -> dict[str, Any]:
         """Return the whole page. Raises Http404 for a subject that is unknown, or unknown to this person."""
         subject = self.subject(look, **names)
+        people = _people(look, subject) if subject.with_users else []
         found = figures(
             look,
             subject.view,
-            with_users=subject.with_users,
+            people=len(people) if subject.with_users else None,
             with_series_before=subject.with_series_before,
             **subject.filters,
         )
@@ -80,7 +81,12 @@ class FocusPage(Page):
         wide = [latest(look, subject, found)]
         if found.now.errors:
             wide.insert(1 if subject.latest_first else 0, failures(look, subject, found))
-        return context | {"tables": [*self.tables(look, subject), endings], "wide_tables": wide}
+        return context | {"tables": [*self.tables(look, subject, people), endings], "wide_tables": wide}
+
+
+def _people(look: Look, subject: Subject) -> list[Group]:
+    """Return who called: one statement for the tile that counts them and the table that names the first."""
+    return queries.ranking(look.reading, subject.view, ("user_id",), limit=queries.MAX_GROUPS, with_percentiles=False)
 
 
 def failures(look: Look, subject: Subject, found: Figures) -> Table:

@@ -18,7 +18,6 @@ from analytics.dashboard.tables import (
     ERRORS,
     P50,
     P95,
-    USERS,
     Column,
     Table,
 )
@@ -80,7 +79,7 @@ class NamespacesPage(ListingPage):
 
     title = "Namespaces"
     lead = "What clients reach at /mcp/<namespace>."
-    columns = (Column("Namespace"), CALLS, ERRORS, ERROR_SHARE, P50, P95, USERS, BYTES)
+    columns = (Column("Namespace"), CALLS, ERRORS, ERROR_SHARE, P50, P95, BYTES)
     rest = ("/analytics/namespaces", {})
     table = subjects.namespaces
 
@@ -95,7 +94,7 @@ class UsersPage(ListingPage):
     table = subjects.top_users
 
     def further(self, look: Look) -> list[Table]:
-        """Return who failed where."""
+        """Return who failed most."""
         return [subjects.troubled_users(look, look.view(), limit=20)]
 
 
@@ -104,7 +103,7 @@ class ToolsPage(ListingPage):
 
     title = "Tools"
     lead = "Calls of tools (tools/call) by name and namespace."
-    columns = (Column("Tool"), Column("Namespace"), CALLS, ERRORS, ERROR_SHARE, P50, P95, USERS, BYTES)
+    columns = (Column("Tool"), Column("Namespace"), CALLS, ERRORS, ERROR_SHARE, P50, P95, BYTES)
     rest = ("/analytics/tools", {})
     table = subjects.top_tools
 
@@ -114,6 +113,6 @@ class UpstreamsPage(ListingPage):
 
     title = "Upstreams"
     lead = "The MCP servers that calls were forwarded to."
-    columns = (Column("Upstream"), CALLS, ERRORS, ERROR_SHARE, P50, P95, USERS, BYTES)
+    columns = (Column("Upstream"), CALLS, ERRORS, ERROR_SHARE, P50, P95, BYTES)
     rest = ("/analytics/upstreams", {})
     table = subjects.upstreams

@@ -10,6 +10,7 @@ from analytics.dashboard import existence, rankings, subjects
 from analytics.dashboard.focus import FocusPage, Subject
 from analytics.dashboard.look import Look
 from analytics.dashboard.tables import Cell, Table, name_cell
+from analytics.queries import Group
 
 
 class NamespacePage(FocusPage):
@@ -42,7 +43,7 @@ class NamespacePage(FocusPage):
             is_known=row is not None,
         )
 
-    def tables(self, look: Look, subject: Subject) -> list[Table]:
+    def tables(self, look: Look, subject: Subject, people: list[Group]) -> list[Table]:
         """Return tools and users."""
         slug = subject.title
         filters = subject.filters
@@ -61,6 +62,7 @@ class NamespacePage(FocusPage):
                 look,
                 subject.view,
                 filters,
+                groups=people,
                 more=("All users", look.url("users", namespace=slug)),
                 csv_url=look.rest_url("/analytics/usage", namespace=slug, group_by="user"),
             ),

@@ -31,7 +31,6 @@ def measured(look: Look, group: Group, most: int, filters: dict[str, object]) ->
         "p50": tables.latency_cell(found.p50_ms),
         "p95": tables.latency_cell(found.p95_ms, look.requests_url(**filters, slower_than_ms=p95) if p95 else ""),
         "Bytes": tables.size_cell(found.request_bytes + found.response_bytes),
-        "Users": Cell(formatting.count(group.users), is_number=True),
     }
 
 
@@ -53,25 +52,29 @@ def ranking_table(
     order: str = "calls",
     limit: int = TOP,
     filters: dict[str, object] | None = None,
+    groups: Sequence[Group] | None = None,
     **options: Any,
 ) -> Table:
     """Return a ranking as a table.
 
     Args: names: makes the first cells of a row; columns: those of `names`, then of measures by their labels;
-    filters: of the requests behind the numbers, on top of the group's names; options: of the table (`more`,
+    filters: of the requests behind the numbers, on top of the group's names; groups: where the page has asked already;
+    options: of the table (`more`,
     `csv_url`, `note`) and `min_calls`.
     """
     labels = [column.label for column in columns]
-    groups = queries.ranking(
-        look.reading,
-        view,
-        by,
-        order,
-        limit,
-        min_calls=options.pop("min_calls", 1),
-        with_percentiles=bool({"p50", "p95"} & set(labels)),
-        count_users="Users" in labels,
-    )
+    min_calls = options.pop("min_calls", 1)
+    if groups is None:
+        groups = queries.ranking(
+            look.reading,
+            view,
+            by,
+            order,
+            limit,
+            min_calls=min_calls,
+            with_percentiles=bool({"p50", "p95"} & set(labels)),
+        )
+    groups = groups[:limit]
     most = tables.largest([group.measures.calls for group in groups])
     rows = []
     for group in groups:

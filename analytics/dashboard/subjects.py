@@ -60,26 +60,17 @@ def top_users(look: Look, view: View, filters: dict[str, object] | None = None, 
 
 
 def troubled_users(look: Look, view: View, filters: dict[str, object] | None = None, **options: Any) -> Table:
-    """Return who caused the most errors, and in which namespace."""
-    columns = (Column("User"), Column("Namespace"), ERRORS, ERROR_SHARE, CALLS)
-
-    def names(group: Group) -> list[tables.Cell]:
-        return [
-            rankings.user_cell(look, group.names["user_id"]),
-            rankings.namespace_cell(look, group.names["namespace"]),
-        ]
-
-    return rankings.ranking_table(
+    """Return who met or caused the most errors."""
+    columns = (Column("User"), ERRORS, ERROR_SHARE, CALLS)
+    return top_users(
         look,
         view,
-        ("user_id", "namespace"),
-        **{"name": "trouble", "title": "Who caused the errors", "columns": columns, "order": "errors"}
-        | {
-            "names": names,
-            "empty": tables.Empty("No request of a known user failed in this period."),
-            "filters": filters,
-        }
-        | options,
+        filters,
+        **_with(
+            {"name": "trouble", "title": "Who caused the errors", "columns": columns, "order": "errors"},
+            {"empty": tables.Empty("No request of a known user failed in this period.")},
+            options,
+        ),
     )
 
 

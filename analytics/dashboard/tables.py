@@ -68,7 +68,6 @@ ERROR_SHARE = Column("Share", True, "error_rate", "Errors in percent of the requ
 P50 = Column("p50", True, "", "Half of the requests took no longer.")
 P95 = Column("p95", True, "p95", "95 of 100 requests took no longer.")
 BYTES = Column("Bytes", True, "bytes", "Bodies of requests and answers.")
-USERS = Column("Users", True, "", "How many different people called.")
 
 
 def name_cell(name: str, url: str = "") -> Cell:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from analytics.dashboard import changes, formatting, svg
 from analytics.dashboard.changes import Change
 from analytics.dashboard.look import Look
-from analytics.queries import Measures, Point
+from analytics.queries import MAX_GROUPS, Measures, Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +31,21 @@ def tiles(
     now: Measures,
     before: Measures,
     points: Sequence[Point],
-    users: tuple[int, int] | None = None,
+    users: tuple[int, int | None] | None = None,
     **filters: object,
 ) -> list[Tile]:
     """Return the tiles of a page.
 
-    Args: users: how many people called, now and before, where the page is not about one; filters: of the list of
-    requests behind the numbers.
+    Args: users: how many people called, now and before (None: not known), where the page is not about one; filters:
+    of the list of requests behind the numbers.
     """
     found = [_requests(look, now, before, points, filters), _errors(look, now, before, points, filters)]
     found += [_latency(look, now, before, points, filters), _bytes(look, now, before, points, filters)]
     if users is not None:
-        change = changes.of_count(*users)
-        found.append(Tile("Active users", formatting.count(users[0]), "", change, url=_users_url(look, filters)))
+        people, people_before = users
+        change = changes.Change("") if people_before is None else changes.of_count(people, people_before)
+        text = formatting.count(people) + ("+" if people >= MAX_GROUPS else "")
+        found.append(Tile("Active users", text, "", change, url=_users_url(look, filters)))
     return found
 
 

@@ -12,6 +12,7 @@ from analytics.dashboard.focus import FocusPage, Subject
 from analytics.dashboard.look import Look
 from analytics.dashboard.tables import Cell, Table
 from analytics.dashboard.toolbar import compared_with
+from analytics.queries import Group
 from namespaces.models import CatalogueEntry, EntryKind
 
 
@@ -45,12 +46,16 @@ class ToolPage(FocusPage):
             is_known=entry is not None,
         )
 
-    def tables(self, look: Look, subject: Subject) -> list[Table]:
+    def tables(self, look: Look, subject: Subject, people: list[Group]) -> list[Table]:
         """Return who calls it."""
         view, filters = subject.view, subject.filters
         return [
             subjects.top_users(
-                look, view, filters, csv_url=look.rest_url("/analytics/usage", group_by="user", **filters)
+                look,
+                view,
+                filters,
+                groups=people,
+                csv_url=look.rest_url("/analytics/usage", group_by="user", **filters),
             ),
         ]
 

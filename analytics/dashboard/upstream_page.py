@@ -8,6 +8,7 @@ from analytics.dashboard import formatting, rankings, subjects
 from analytics.dashboard.focus import FocusPage, Subject
 from analytics.dashboard.look import Look
 from analytics.dashboard.tables import Cell, Table, name_cell
+from analytics.queries import Group
 from namespaces.models import Upstream
 
 
@@ -35,14 +36,18 @@ class UpstreamPage(FocusPage):
             is_known=row is not None,
         )
 
-    def tables(self, look: Look, subject: Subject) -> list[Table]:
+    def tables(self, look: Look, subject: Subject, people: list[Group]) -> list[Table]:
         """Return tools, namespaces and users."""
         view, filters, slug = subject.view, subject.filters, subject.title
         return [
             subjects.slowest_tools(look, view, filters, csv_url=look.rest_url("/analytics/tools", upstream=slug)),
             subjects.namespaces(look, view, filters, csv_url=look.rest_url("/analytics/namespaces", upstream=slug)),
             subjects.top_users(
-                look, view, filters, csv_url=look.rest_url("/analytics/usage", upstream=slug, group_by="user")
+                look,
+                view,
+                filters,
+                groups=people,
+                csv_url=look.rest_url("/analytics/usage", upstream=slug, group_by="user"),
             ),
         ]
 

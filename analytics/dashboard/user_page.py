@@ -13,6 +13,7 @@ from analytics.dashboard.focus import FocusPage, Subject
 from analytics.dashboard.look import Look
 from analytics.dashboard.page import MAX_NUMBER
 from analytics.dashboard.tables import Cell, Table, name_cell
+from analytics.queries import Group
 from keys.models import ApiKey
 
 _TONES = {"active": "ok", "expired": "warn", "revoked": "muted"}
@@ -41,7 +42,7 @@ class UserPage(FocusPage):
             is_known=bool(known),
         )
 
-    def tables(self, look: Look, subject: Subject) -> list[Table]:
+    def tables(self, look: Look, subject: Subject, people: list[Group]) -> list[Table]:
         """Return tools, namespaces and keys."""
         view, filters = subject.view, subject.filters
         user = subject.title
@@ -72,7 +73,7 @@ class KeyPage(FocusPage):
             is_known=key is not None,
         )
 
-    def tables(self, look: Look, subject: Subject) -> list[Table]:
+    def tables(self, look: Look, subject: Subject, people: list[Group]) -> list[Table]:
         """Return tools, namespaces and users: a key that was given away keeps its number."""
         view, filters = subject.view, subject.filters
         number = filters["key"]

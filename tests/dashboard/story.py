@@ -28,7 +28,7 @@ NAMESPACES: dict[str, tuple[str, dict[str, float]]] = {
     "docs": ("docs-mcp", {"search": 42, "get_page": 18, "list_spaces": 9}),
     "github": ("github-mcp", {"search_code": 160, "get_file": 60, "create_pull_request": 420, "list_issues": 85}),
     "tickets": ("jira-mcp", {"search_issues": 140, "add_comment": 210, "get_issue": 70}),
-    "warehouse": ("warehouse-mcp", {"run_query": 78, "list_tables": 25, "describe_table": 31}),
+    "warehouse": ("warehouse-mcp", {"run_query": 190, "list_tables": 25, "describe_table": 31}),
     "calendar": ("calendar-mcp", {"find_slot": 120, "create_event": 180}),
 }
 _WEIGHTS = {"docs": 8, "github": 6, "tickets": 4, "warehouse": 3, "calendar": 1}
