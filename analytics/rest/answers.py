@@ -205,7 +205,7 @@ class NamespaceUsage(Measures):
     """One namespace."""
 
     namespace = text_of()
-    unique_users = count_of("How many different users made the calls.")
+    unique_users = serializers.IntegerField(required=False, help_text="How many users made the calls (detail=true).")
 
 
 class Namespaces(_Span):

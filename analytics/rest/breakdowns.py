@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_view
@@ -10,7 +11,7 @@ from analytics import queries
 from analytics.rest import answers, examples, rows
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question, cut
-from analytics.rest.fields import WholeNumberField
+from analytics.rest.fields import FlagField, WholeNumberField
 from analytics.rest.parameters import FilterParameters, TableParameters
 from keys.models import ApiKey
 from keys.visibility import Scope
@@ -53,7 +54,6 @@ class _Breakdown(Endpoint):
 
     parameters = TableParameters
     by: ClassVar[tuple[str, ...]]
-    counts_users: ClassVar[bool] = False
 
     def answer(self, question: Question) -> dict[str, Any]:
         """Return a row for each group, the first by `order` first."""
@@ -65,14 +65,14 @@ class _Breakdown(Endpoint):
             question.given["order"],
             limit + 1,
             min_calls=question.given["min_calls"],
-            count_users=self.counts_users,
+            count_users=question.given.get("detail", False),
         )
         found, more = cut([self.row(group) for group in groups], limit)
         return rows.period(question.view) | {self.table: self.completed(found, question.view.scope)} | more
 
     def row(self, group: queries.Group) -> dict[str, Any]:
         """Return the fields of a group."""
-        users = {"unique_users": group.users} if self.counts_users else {}
+        users = {} if group.users is None else {"unique_users": group.users}
         return {name: group.names[name] for name in self.by} | rows.measures(group.measures) | users
 
     def completed(self, found: list[dict[str, Any]], scope: Scope) -> list[dict[str, Any]]:
@@ -112,22 +112,31 @@ def _about(key: ApiKey | None) -> dict[str, str | None]:
     return {"description": key.description if key else None, "state": key.state if key else None}
 
 
+class NamespaceParameters(TableParameters):
+    """Of GET /analytics/namespaces."""
+
+    detail = FlagField(default=False, help_text="Also tell how many users there were, which takes longer.")
+
+
 @extend_schema_view(
     get=described(
         "namespaces_usage",
         "Usage by namespace",
-        "Calls of each namespace, and how many users made them.",
-        TableParameters,
+        "Calls of each namespace, and how many users made them where `detail=true` asks for it.",
+        NamespaceParameters,
         answers.Namespaces,
     )
 )
 class NamespacesView(_Breakdown):
     """`GET /analytics/namespaces?period=7d`."""
 
+    parameters = NamespaceParameters
     table = "namespaces"
     by = ("namespace",)
-    counts_users = True
-    columns = (*by, *rows.MEASURES, "unique_users")
+
+    def table_columns(self) -> Sequence[str]:
+        """Return the measures, and the number of users where it was asked for."""
+        return *self.by, *rows.MEASURES, *(("unique_users",) if self.given["detail"] else ())
 
 
 @extend_schema_view(

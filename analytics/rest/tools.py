@@ -12,7 +12,7 @@ from analytics.durations import go_duration
 from analytics.rest import answers, examples, rows
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question
-from analytics.rest.fields import FlagField, WholeNumberField
+from analytics.rest.fields import FlagField
 from analytics.rest.parameters import TableParameters
 from analytics.rest.usage import DETAIL
 
@@ -23,7 +23,6 @@ _DETAIL = tuple(name for name in rows.MEASURES if name not in _COLUMNS)
 class ToolParameters(TableParameters):
     """Of GET /analytics/tools."""
 
-    limit = WholeNumberField(min_value=1, max_value=queries.MAX_GROUPS, default=20, help_text="Most tools.")
     detail = FlagField(default=False, help_text=DETAIL)
 
 

@@ -16,7 +16,7 @@ from analytics.rest import answers, examples, rows
 from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question, cut
 from analytics.rest.fields import MAX_NAME, FlagField, WholeNumberField, WordField
-from analytics.rest.parameters import PeriodParameters, TableParameters
+from analytics.rest.parameters import DEFAULT_ROWS, PeriodParameters, TableParameters
 from keys.models import ApiKey
 
 DETAIL = "Give each row every measure: errors and their share, mean and percentiles of latency, bytes."
@@ -36,6 +36,12 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 class UsageParameters(TableParameters):
     """Of GET /analytics/usage."""
 
+    limit = WholeNumberField(
+        min_value=1,
+        max_value=queries.MAX_GROUPS,
+        required=False,
+        help_text=f"Most rows; {queries.MAX_GROUPS} when nothing is said, {DEFAULT_ROWS} with detail=true.",
+    )
     group_by = WordField(choices=["user", "tool"], default="user", help_text="What a row stands for.")
     detail = FlagField(default=False, help_text=DETAIL)
 
@@ -59,7 +65,8 @@ class UsageView(Endpoint):
 
     def answer(self, question: Question) -> dict[str, Any]:
         """Return a row for each user, or tool, and namespace."""
-        given, limit = question.given, min(question.given["limit"], queries.MAX_GROUPS)
+        given = question.given
+        limit = given.get("limit") or (DEFAULT_ROWS if given["detail"] else queries.MAX_GROUPS)
         name, label = ("tool", "tool_name") if given["group_by"] == "tool" else ("user_id", "user_id")
         groups = queries.ranking(
             question.reading,
@@ -88,7 +95,7 @@ class UserParameters(PeriodParameters):
     """Of GET /analytics/usage/<user_id>."""
 
     limit = WholeNumberField(
-        min_value=1, max_value=queries.MAX_GROUPS, default=100, help_text="Most rows of each list."
+        min_value=1, max_value=queries.MAX_GROUPS, default=DEFAULT_ROWS, help_text="Most rows of each list."
     )
     table = WordField(choices=list(_COLUMNS), default="tools", help_text="Which list CSV shows.")
 

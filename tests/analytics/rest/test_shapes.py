@@ -199,7 +199,7 @@ def test_usage_by_namespace_and_by_upstream(staff: Client) -> None:
     log_row()
     log_row(user_id="bob")
     log_row(namespace="other", upstream="far", outcome="upstream_error")
-    rows = get(staff, "/analytics/namespaces")["namespaces"]
+    rows = get(staff, "/analytics/namespaces", detail="true")["namespaces"]
     assert [(row["namespace"], row["request_count"], row["unique_users"]) for row in rows] == [
         ("demo", 2, 2),
         ("other", 1, 1),
