@@ -123,7 +123,9 @@ def rhythm(rows: int, days: int, now: datetime) -> dict[date, list[Hour]]:
     hours = [first + timedelta(hours=number) for number in range((now - first) // _HOUR + 1)]
     spans = [min(_HOUR, now - hour) for hour in hours]
     weights = [
-        _HOURS[hour.hour] * _WEEK[hour.weekday()] * (span / _HOUR) for hour, span in zip(hours, spans, strict=True)
+        # At midnight the only hour of the only day has no length yet.
+        _HOURS[hour.hour] * _WEEK[hour.weekday()] * (span / _HOUR) + 1e-9
+        for hour, span in zip(hours, spans, strict=True)
     ]
     found: dict[date, list[Hour]] = {}
     total, spent, so_far = sum(weights), 0, 0.0
