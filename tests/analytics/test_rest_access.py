@@ -131,18 +131,18 @@ def test_namespaces_are_those_that_the_credential_may_use_a4(key: ApiKey) -> Non
 
 
 def test_too_many_requests_of_one_key_are_429_and_another_key_goes_on(key: ApiKey, settings: object) -> None:
-    settings.REST_RATE = "5/m"
+    settings.REST_RATE = "5/h"  # a minute may end between two requests
     plain, other = key.issue(), ApiKey.objects.create(user_id="bob").issue()
     codes = [get("/namespaces", **{"X-API-Key": plain}).status_code for _ in range(7)]
     assert codes == [200] * 5 + [429] * 2
     answer = get("/namespaces", **{"X-API-Key": plain})
-    assert 1 <= int(answer["Retry-After"]) <= 60
+    assert 1 <= int(answer["Retry-After"]) <= 3600
     assert answer.json()["error"]["reason"] == "rate_limited"
     assert get("/namespaces", **{"X-API-Key": other}).status_code == 200
 
 
 def test_guessing_keys_is_slowed_and_good_keys_are_not(key: ApiKey, settings: object) -> None:
-    settings.REST_RATE = "3/m"
+    settings.REST_RATE = "3/h"
     codes = [get("/namespaces", **{"X-API-Key": secrets.generate()}).status_code for _ in range(5)]
     assert codes == [401] * 3 + [429] * 2
     assert get("/namespaces", **{"X-API-Key": key.issue()}).status_code == 200
