@@ -265,9 +265,17 @@ def test_one_call_shows_where_its_time_went(staff: Client) -> None:
     for spelling in (CALL_ID, CALL_ID.replace("-", ""), CALL_ID.upper()):
         call = get(staff, f"/api/v1/requests/{spelling}")
         assert call["id"] == CALL_ID
-    assert call["stages"] == [
+    assert call["stages"] == [  # a row that was written before the first two were
         {"stage": "waiting", "startMs": 2.0, "durationMs": 5.0},
         {"stage": "answer", "startMs": 7.0, "durationMs": 3.0},
+    ]
+    log_row(id=CALL_ID[:-1] + "5", auth_us=100, limit_us=300, **times)
+    stages = get(staff, f"/api/v1/requests/{CALL_ID[:-1]}5")["stages"]
+    assert [(stage["stage"], stage["startMs"], stage["durationMs"]) for stage in stages] == [
+        ("authentication", 0.0, 0.1),
+        ("limits", 0.1, 0.2),
+        ("waiting", 2.0, 5.0),
+        ("answer", 7.0, 3.0),
     ]
     for unknown in ("1", "0" * 31, "..", "x" * 3000, CALL_ID[:-1] + "2", "%00"):
         answer = staff.get(f"/api/v1/requests/{unknown}")
