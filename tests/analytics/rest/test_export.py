@@ -103,7 +103,8 @@ def test_the_event_loop_goes_on_meanwhile(exporting: tuple[Gateway, dict[str, st
     print(
         f"/live beside an export: median {statistics.median(waits) * 1000:.1f} ms, longest {max(waits) * 1000:.0f} ms"
     )
-    assert len(waits) > 50 and max(waits) < 0.5
+    # A loop that waits for the export waits for all of it, which takes seconds; a busy machine costs tenths.
+    assert len(waits) > 50 and median < 100 and longest < 1500
 
 
 def stalled(gateway: Gateway, headers: dict[str, str]) -> socket.socket:
