@@ -14,7 +14,7 @@ SHOW := sed -un -e 's/^Collecting \([^ ]*\).*/    \1/p' -e 's/^Installing collec
 UV_COMPILE := $(VENV)/bin/uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .PHONY: help setup deps dev build run run-reload test test-unit test-integration test-all test-cover lint format \
-	typecheck bench bench-quick bench-analytics bench-analytics-quick conformance faults faults-full audit lock \
+	typecheck bench bench-quick bench-analytics bench-analytics-quick conformance screenshots faults faults-full audit lock \
 	docker-build docker-up docker-down docker-logs clean
 
 help: ## list the targets
@@ -94,6 +94,9 @@ bench-analytics-quick: dev ## the same on 200,000 rows, writing nothing
 
 conformance: dev ## the protocol's own suite, directly and through the gateway (needs npm)
 	$(PY) -m tests.conformance.run
+
+screenshots: dev ## make the pictures of the README anew (docs/images/), as the browser tests see the pages
+	SCREENSHOTS=docs/images $(PYTEST) -q tests/dashboard/test_browser_questions.py
 
 faults: dev ## kill, stop and starve every part under load, and count the rows
 	$(PY) -m benchmarks.faults

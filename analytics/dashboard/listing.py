@@ -54,14 +54,14 @@ class ListingPage(Page):
             "title": self.title,
             "lead": self.lead,
             "table": replace(table, columns=columns, note=note, is_wide=True),
-            "further": self.further(look),
+            "further": self.further(look, order),
         }
 
     def limits(self, order: str) -> dict[str, Any]:
         """Return what the ranking is told besides."""
         return {"min_calls": rankings.FEWEST_CALLS} if order in ("p95", "avg") else {}
 
-    def further(self, look: Look) -> list[Table]:
+    def further(self, look: Look, order: str) -> list[Table]:
         """Return more tables of the page."""
         return []
 
@@ -93,9 +93,11 @@ class UsersPage(ListingPage):
     rest = ("/analytics/usage", {"group_by": "user"})
     table = subjects.top_users
 
-    def further(self, look: Look) -> list[Table]:
-        """Return who failed most."""
-        return [subjects.troubled_users(look, look.view(), limit=20)]
+    def further(self, look: Look, order: str) -> list[Table]:
+        """Return who caused the errors, unless the list itself says so, and why requests failed."""
+        view = look.view()
+        endings = rankings.endings_table(look, view, csv_url=look.rest_url("/analytics/outcomes"))
+        return [endings] if order == "errors" else [subjects.troubled_users(look, view, limit=20), endings]
 
 
 class ToolsPage(ListingPage):

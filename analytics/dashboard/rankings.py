@@ -20,13 +20,16 @@ FEWEST_CALLS = 5
 FILTERS = {"user_id": "user", "key_id": "key", "tool": "tool", "namespace": "namespace", "upstream": "upstream"}
 
 
-def measured(look: Look, group: Group, most: int, filters: dict[str, object]) -> dict[str, Cell]:
-    """Return the cells of a group's measures by the column's label, each linked to the requests behind it."""
+def measured(look: Look, group: Group, most: tuple[int, int], filters: dict[str, object]) -> dict[str, Cell]:
+    """Return the cells of a group's measures by the column's label, each linked to the requests behind it.
+
+    Args: most: calls and errors that a full bar stands for; 0: no bar.
+    """
     found = group.measures
     p95 = None if found.p95_ms is None else round(found.p95_ms) or None
     return {
-        "Requests": tables.count_cell(found.calls, look.requests_url(**filters), most),
-        "Errors": tables.count_cell(found.errors, look.requests_url(**filters, errors_only="true")),
+        "Requests": tables.count_cell(found.calls, look.requests_url(**filters), most[0]),
+        "Errors": tables.count_cell(found.errors, look.requests_url(**filters, errors_only="true"), most[1], "error"),
         "Share": tables.share_cell(found),
         "p50": tables.latency_cell(found.p50_ms),
         "p95": tables.latency_cell(found.p95_ms, look.requests_url(**filters, slower_than_ms=p95) if p95 else ""),
@@ -75,7 +78,10 @@ def ranking_table(
             with_percentiles=bool({"p50", "p95"} & set(labels)),
         )
     groups = groups[:limit]
-    most = tables.largest([group.measures.calls for group in groups])
+    if order in ("errors", "error_rate"):
+        most = 0, tables.largest([group.measures.errors for group in groups])
+    else:
+        most = tables.largest([group.measures.calls for group in groups]), 0
     rows = []
     for group in groups:
         leading = names(group)

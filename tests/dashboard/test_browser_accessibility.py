@@ -9,9 +9,13 @@ from playwright.sync_api import expect
 
 from tests.dashboard import axe
 from tests.dashboard.browsing import MISHAPS, NARROW, PAGES, PUBLIC_PAGES, WIDE, Visitor
+from tests.gateway import wait_for
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Visitor]
+
+# Swagger UI puts its copy button into the button that opens an operation; that is its own markup.
+NOT_OURS = {"docs": ("nested-interactive",)}
 
 
 @pytest.mark.parametrize(("theme", "size"), [("light", WIDE), ("dark", WIDE), ("light", NARROW)])
@@ -22,7 +26,7 @@ def test_axe_finds_nothing_serious_on_any_page(visit: Visit, theme: str, size: d
         found[name] = axe.findings(public.open(path))
     visitor = visit(viewport=size, color_scheme=theme).sign_in()
     for name, path in PAGES.items():
-        found[name] = axe.findings(visitor.open(path))
+        found[name] = axe.findings(visitor.open(path), but=NOT_OURS.get(name, ()))
     for name, (path, status) in MISHAPS.items():
         found[name] = axe.findings(visitor.open(path, status))
     page = visitor.open("/dashboard/requests/?period=7d")
@@ -94,5 +98,5 @@ def test_a_phone_scrolls_tables_inside_their_own_frame(visit: Visit) -> None:
     assert frame.evaluate("node => node.scrollWidth > node.clientWidth")
     frame.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.table-scroll').scrollLeft > 0")
+    wait_for(lambda: frame.evaluate("node => node.scrollLeft > 0"), 10)
     assert page.evaluate("window.scrollX") == 0

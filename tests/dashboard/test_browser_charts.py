@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.browsing import NARROW, Visitor
+from tests.gateway import wait_for
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Visitor]
@@ -49,7 +50,7 @@ def test_charts_take_the_colours_of_the_theme_and_keep_their_height(visit: Visit
     before = page.locator(".chart").first.bounding_box()
     light = page.locator(".u-marker").nth(2).evaluate("node => getComputedStyle(node).borderTopColor")
     page.get_by_role("button", name="Dark").click()
-    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     dark = page.locator(".u-marker").nth(2).evaluate("node => getComputedStyle(node).borderTopColor")
     assert light != dark
     assert page.locator(".chart").first.bounding_box() == before
@@ -59,7 +60,7 @@ def test_charts_take_the_colours_of_the_theme_and_keep_their_height(visit: Visit
 def test_charts_fit_when_the_window_changes(visit: Visit) -> None:
     page = visit().sign_in().open("/dashboard/?period=7d")
     page.set_viewport_size(NARROW)  # type: ignore[arg-type]
-    page.wait_for_function("document.querySelector('.uplot').offsetWidth < 360")
+    wait_for(lambda: page.evaluate("document.querySelector('.uplot').offsetWidth < 360"), 10)
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
 
 
@@ -87,7 +88,7 @@ def test_choosing_a_namespace_shows_it_at_once_and_stays(visit: Visit) -> None:
 def test_a_row_is_a_link_wherever_it_is_clicked(visit: Visit) -> None:
     page = visit().sign_in().open("/dashboard/requests/?period=24h")
     page.locator("table.rows tbody tr").nth(2).locator("td").nth(3).click()
-    page.wait_for_url("**/dashboard/requests/*-*")
+    page.wait_for_url("**/dashboard/requests/*-*/**")
     expect(page.locator("#stages-title")).to_be_visible()
 
 

@@ -26,7 +26,7 @@ SIZE = {"width": 1280, "height": 860}
 def keep(page: Page, name: str) -> None:
     """Keep what a person sees without scrolling."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.wait_for_function("document.querySelectorAll('.chart').length === document.querySelectorAll('.uplot').length")
+    expect(page.locator(".uplot")).to_have_count(page.locator(".chart").count())
     page.screenshot(path=PICTURES / f"{name}.png")
 
 
@@ -51,10 +51,9 @@ def test_who_caused_yesterdays_errors(visit: Visit) -> None:
     page.get_by_role("link", name="Yesterday").click()
     page.wait_for_url("**from=**")
     expect(page.locator("#users tbody tr").first.locator("th")).to_have_text(story.TROUBLED_USER)
-    first = page.locator("#trouble tbody tr").first
-    expect(first.locator("th")).to_have_text(story.TROUBLED_USER)
+    expect(page.locator("#outcomes tbody tr").nth(1).locator("td").first).to_have_text("rate_limited")
     keep(page, "yesterdays-errors")
-    first.locator("td").first.locator("a").click()
+    page.locator("#users tbody tr").first.locator("td").nth(1).locator("a").click()
     page.wait_for_url("**/requests/**errors_only=true**")
     expect(page.locator("table.rows tbody tr")).to_have_count(50)
     expect(page.locator("table.rows tbody tr").nth(30)).to_contain_text(story.TROUBLED_NAMESPACE)
