@@ -100,9 +100,8 @@ def test_the_event_loop_goes_on_meanwhile(exporting: tuple[Gateway, dict[str, st
     finally:
         done.set()
         watcher.join()
-    print(
-        f"/live beside an export: median {statistics.median(waits) * 1000:.1f} ms, longest {max(waits) * 1000:.0f} ms"
-    )
+    median, longest = statistics.median(waits) * 1000, max(waits) * 1000
+    print(f"/live beside an export: median {median:.1f} ms, longest {longest:.0f} ms")
     # A loop that waits for the export waits for all of it, which takes seconds; a busy machine costs tenths.
     assert len(waits) > 50 and median < 100 and longest < 1500
 
