@@ -26,7 +26,7 @@ class Subject:
     title: str
     parent: tuple[str, str]
     view: View
-    filters: dict[str, object]
+    filters: dict[str, Any]
     facts: list[tuple[str, list[Cell]]] = field(default_factory=list)
     with_users: bool = True
     with_series_before: bool = False

@@ -90,8 +90,7 @@ def _parent(look: Look, key: ApiKey | None) -> tuple[str, str]:
 
 
 def _key_cell(look: Look, key: ApiKey) -> Cell:
-    hint = f"{key.state}: {formatting.shown(key.description)}" if key.description else key.state
-    return Cell(f"#{key.pk}", look.url("key", key.pk), hint, _TONES[key.state])
+    return Cell(f"#{key.pk} {key.state}", look.url("key", key.pk), formatting.shown(key.description), _TONES[key.state])
 
 
 def _facts(look: Look, key: ApiKey) -> list[tuple[str, list[Cell]]]:
