@@ -49,6 +49,7 @@ class Cut:
     names: tuple[str, ...]
     rows: str = "true"
     grains: tuple[str, ...] = ("minute", "hour", "day")
+    keeps_hours: bool = True  # False: of today and yesterday only
     expressions: Mapping[str, str] = field(default_factory=dict)
 
     def name_sql(self, name: str) -> str:
@@ -68,11 +69,22 @@ PEOPLE = Cut(2, ("user_id",), "user_id IS NOT NULL")
 # A namespace mounts one upstream, so naming that too adds hardly a row.
 CALLERS = Cut(3, ("namespace", "upstream", "user_id", "key_id"), "user_id IS NOT NULL")
 TOOLS = Cut(4, ("namespace", "upstream", "tool"), _TOOL_CALL)
+# Almost as many rows as the log has: hours are kept until their day is added up, minutes not at all.
 USER_TOOLS = Cut(
-    5, ("namespace", "upstream", "user_id", "key_id", "tool"), f"user_id IS NOT NULL AND {_TOOL_CALL}", ("day",)
+    5,
+    ("namespace", "upstream", "user_id", "key_id", "tool"),
+    f"user_id IS NOT NULL AND {_TOOL_CALL}",
+    ("hour", "day"),
+    keeps_hours=False,
 )
 # Few calls fail, so what failed can keep every name: who caused it, where, and why.
 TROUBLE = Cut(6, NAMES, "outcome <> 'ok'", expressions={"tool": _FAILED_TOOL})
-CUTS = (WHOLE, TRAFFIC, PEOPLE, CALLERS, TOOLS, USER_TOOLS, TROUBLE)
+# How calls ended: the outcomes are columns.
+ENDINGS = Cut(8, ("namespace", "upstream", "reason"), "outcome <> 'ok'")
+CUTS = (WHOLE, TRAFFIC, PEOPLE, CALLERS, TOOLS, USER_TOOLS, TROUBLE, ENDINGS)
+
+# Complete days up to last midnight that are added up together, for the cuts whose days have many rows: what 7, 30 and
+# 90 days have in the middle.
+TRAILS = {6: (CALLERS, USER_TOOLS), 29: (CALLERS, USER_TOOLS, TOOLS), 89: (CALLERS, TOOLS)}
 
 GRAINS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}

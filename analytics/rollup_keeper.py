@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from analytics import rollup_sql, rollups
+from analytics import rollup_sql, rollup_trails, rollups
 from analytics.rollups import Retention, Step
 
 logger = logging.getLogger(__name__)
@@ -52,21 +52,23 @@ class Keeper:
         self._usual_s = 0.0  # what steps take of late
         self._began_at: datetime | None = None  # where a long way began
         self._said_at = 0.0
-        self._late = False
+        self._late = self._failing = False
 
     def run(self) -> None:
-        """Work until `stop`; an error is logged and tried again."""
+        """Work until `stop`; what fails is logged once and tried again."""
         back_off = _FIRST_BACK_OFF_S
         while not self._stop.is_set():
             try:
                 with self._opened() as connection:
                     while not self._stop.is_set():
-                        self._stop.wait(self._pause_s() if self._hold(connection) else _STAND_BY_S)
+                        pause_s = self._pause_s() if self._hold(connection) else _STAND_BY_S
+                        self._recover()
                         back_off = _FIRST_BACK_OFF_S
-            except (psycopg.Error, OSError) as error:
+                        self._stop.wait(pause_s)
+            except Exception as error:  # also a fault of our own: calls go on being served and logged
                 if self._stop.is_set():
                     return
-                logger.warning("the roll-ups wait: %s", str(error).strip())
+                self._fail(error)
                 self._stop.wait(back_off)
                 back_off = min(2 * back_off, _LAST_BACK_OFF_S)
 
@@ -79,8 +81,11 @@ class Keeper:
             while True:
                 step = self._step(connection)
                 day = rollups.add_up_stale_day(connection, self._retention, waits=timedelta(0))
-                if not step.is_behind and day is None:
-                    return step
+                if step.is_behind or day is not None:
+                    continue
+                while built := rollup_trails.build_one(connection):
+                    self._say(f"added up {built[1]} days at once, cut {built[0].number}")
+                return step
 
     def stop(self) -> None:
         """Ask `run` to return; the statement that it waits for is cancelled."""
@@ -107,6 +112,7 @@ class Keeper:
         while is_behind and not self._stop.is_set():
             is_behind = self._step(connection).is_behind
             rollups.add_up_stale_day(connection, self._retention)
+        rollup_trails.build_one(connection)  # one at most: it may take seconds, and the present must not wait
         until = time.monotonic() + _MERGING_S
         while time.monotonic() < until and not self._stop.is_set():
             if not rollups.merge_slices(connection, self._retention):
@@ -123,6 +129,17 @@ class Keeper:
 
     def _pause_s(self) -> float:
         return min(max(self._shortest_s, _PAUSES_A_STEP * self._usual_s), _LONGEST_PAUSE_S)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failing:
+            self._failing = True
+            is_ours = not isinstance(error, psycopg.Error | OSError)
+            logger.error("the roll-ups wait: %s", str(error).strip(), exc_info=error if is_ours else None)
+
+    def _recover(self) -> None:
+        if self._failing:
+            self._failing = False
+            logger.info("the roll-ups go on")
 
     def _tell(self, step: Step) -> None:
         """Say how far a long way is done, and once when the roll-ups are late and when they no longer are."""

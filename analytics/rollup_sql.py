@@ -73,15 +73,16 @@ def take(
     until: datetime,
     at: datetime | str,
     only: Cut | None = None,
-) -> None:
-    """Read the counted rows of [since, until) from the log's partition `log` for `add_up`.
+) -> int:
+    """Read the counted rows of [since, until) from the log's partition `log` for `add_up`; return how many there are.
 
     Args: at: the moment under which they are added up, or the unit (`minute`) whose beginning it is; only: leave
     out what does not count for this cut.
     """
     moment = f"date_trunc('{at}', at)" if isinstance(at, str) else "%(at)s::timestamptz"
     query = _TAKE.format(at=moment, log="{log}", rows="true" if only is None else only.rows)
-    connection.execute(sql.SQL(query).format(log=sql.Identifier(log)), {"since": since, "until": until, "at": at})
+    parameters = {"since": since, "until": until, "at": at}
+    return connection.execute(sql.SQL(query).format(log=sql.Identifier(log)), parameters).rowcount
 
 
 def add_up(connection: psycopg.Connection, grain: str, cuts: Iterable[Cut]) -> None:

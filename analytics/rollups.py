@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from analytics import partitions, rollup_sql
-from analytics.rollup_cuts import CUTS, USER_TOOLS, WHOLE, Cut
+from analytics import partitions, rollup_sql, rollup_trails
+from analytics.rollup_cuts import CUTS, WHOLE, Cut
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 # Rows of the last second may still be on their way; readers take them from the log.
@@ -26,8 +26,8 @@ _DAY_WAITS = timedelta(seconds=60)
 _SLICES_LAST, _MERGED_WITHIN = timedelta(seconds=60), timedelta(hours=3)
 # Late rows of at most so many different hours are worked off in one step, the newest first.
 _LATE_HOURS = 6
-_HOURLY = tuple(cut for cut in CUTS if "hour" in cut.grains)
 _BY_MINUTE = tuple(cut for cut in CUTS if "minute" in cut.grains)
+_BRIEFLY_HOURLY = tuple(cut for cut in CUTS if not cut.keeps_hours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,25 @@ class _Work:
         is_complete = hour + _HOUR <= self.target
         if hour >= self.state.minutes_from:
             self._roll_minutes(log, minutes)
-            if is_complete:
-                self._clear("hour", hour, hour + _HOUR)
-                rollup_sql.coarsen(self.connection, "minute", "hour", hour, hour + _HOUR, _HOURLY)
-        elif is_complete and hour >= self.state.hours_from:
-            self._clear("hour", hour, hour + _HOUR)
-            rollup_sql.take(self.connection, log, hour, hour + _HOUR, hour)
-            rollup_sql.add_up(self.connection, "hour", _HOURLY)
+        if is_complete and hour >= self.state.hours_from:
+            self._roll_complete_hour(log, hour)
+
+    def _roll_complete_hour(self, log: str, hour: datetime) -> None:
+        """Add an hour up: the cuts that have minutes from those where they are kept, and the others from the log."""
+        cuts = self._hourly(hour.date())
+        by_minute = tuple(cut for cut in cuts if cut in _BY_MINUTE) if hour >= self.state.minutes_from else ()
+        by_log = tuple(cut for cut in cuts if cut not in by_minute)
+        self._clear("hour", hour, hour + _HOUR, cuts)
+        rollup_sql.coarsen(self.connection, "minute", "hour", hour, hour + _HOUR, by_minute)
+        if by_log:
+            rollup_sql.forget(self.connection)
+            rollup_sql.take(self.connection, log, hour, hour + _HOUR, hour, by_log[0] if len(by_log) == 1 else None)
+            rollup_sql.add_up(self.connection, "hour", by_log)
+
+    def _hourly(self, day: date) -> tuple[Cut, ...]:
+        """Return the cuts that have hours of `day`."""
+        is_recent = day >= self.target.date() - _DAY
+        return tuple(cut for cut in CUTS if cut.keeps_hours or is_recent)
 
     def _roll_minutes(self, log: str, minutes: dict[datetime, datetime]) -> None:
         """Add minutes up from where on they have changed: new ones as a whole, others in slices.
@@ -184,16 +196,18 @@ class _Work:
         the slice on in which that row is. `merge_slices` makes one of them once late rows have become rare.
         """
         starts = {minute: self._start(minute, earliest) for minute, earliest in minutes.items()}
+        taken = 0
         for since, until in _runs(
             minute for minute, start in starts.items() if start == minute and minute + _MINUTE <= self.target
         ):
             self._clear("minute", since, until)
-            rollup_sql.take(self.connection, log, since, until, "minute")
+            taken += rollup_sql.take(self.connection, log, since, until, "minute")
             starts = {minute: start for minute, start in starts.items() if not since <= minute < until}
         for minute, start in starts.items():
             self._clear("minute", start, minute + _MINUTE)
-            rollup_sql.take(self.connection, log, start, min(minute + _MINUTE, self.target), start)
-        rollup_sql.add_up(self.connection, "minute", _BY_MINUTE)
+            taken += rollup_sql.take(self.connection, log, start, min(minute + _MINUTE, self.target), start)
+        if taken:  # a gateway without calls costs next to nothing
+            rollup_sql.add_up(self.connection, "minute", _BY_MINUTE)
 
     def _start(self, minute: datetime, earliest: datetime) -> datetime:
         """Return from where on a minute must be added up, when nothing from `earliest` on is in it."""
@@ -220,14 +234,18 @@ class _Work:
         """Add a complete day up: from its hours and, where no hours are kept (of it or of a cut), from the log."""
         since, until = _midnight(day), _midnight(day) + _DAY
         log = self._log(day)
-        by_hour = _HOURLY if since >= self.state.hours_from else ()
+        by_hour = self._hourly(day) if since >= self.state.hours_from else ()
         by_log = tuple(cut for cut in CUTS if cut not in by_hour) if log is not None else ()
         self._clear("day", since, until, (*by_hour, *by_log))
         rollup_sql.coarsen(self.connection, "hour", "day", since, until, by_hour)
-        if log is not None:
+        if by_log and log is not None:
             rollup_sql.forget(self.connection)
-            rollup_sql.take(self.connection, log, since, until, since, USER_TOOLS if by_hour else None)
+            rollup_sql.take(self.connection, log, since, until, since, by_log[0] if len(by_log) == 1 else None)
             rollup_sql.add_up(self.connection, "day", by_log)
+        # Hours of the days before are no longer asked for in these cuts, nor would late rows bring them up to date.
+        before = _midnight(self.target.date() - _DAY)
+        rollup_sql.delete(self.connection, "hour", self.state.hours_from, before, _BRIEFLY_HOURLY)
+        rollup_trails.spoil(self.connection, day)
 
     def _clear(self, grain: str, since: datetime, until: datetime, cuts: tuple[Cut, ...] = CUTS) -> None:
         """Make room for what is added up anew."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
 
+from analytics.rollup_cuts import Cut
+
+# cut -> what was added up at once: (first moment, end)
+Trails = dict[int, list[tuple[datetime, datetime]]]
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -23,6 +27,7 @@ class Reading:
 
     Everything before `rolled_to` is in them (None: nothing is): minutes from `minutes_from` on, hours from
     `hours_from` on and days from `days_from` on, except `stale_days`, whose hours are right and whose sum is not yet.
+    `trails` are the runs of days that were added up at once, by cut.
     """
 
     now: datetime
@@ -31,6 +36,18 @@ class Reading:
     hours_from: datetime | None = None
     days_from: datetime | None = None
     stale_days: frozenset[datetime] = field(default_factory=frozenset)
+    trails: Trails = field(default_factory=dict)
+
+    def for_cut(self, cut: Cut) -> Reading:
+        """Return what is kept of one cut: some have hours of today and yesterday only."""
+        if cut.keeps_hours or self.rolled_to is None or self.hours_from is None:
+            return self
+        yesterday = floor(self.rolled_to, _DAY) - _DAY
+        return replace(
+            self,
+            hours_from=max(self.hours_from, yesterday),
+            minutes_from=max(self.minutes_from or yesterday, yesterday),
+        )
 
     def align(self, since: datetime) -> datetime:
         """Return the beginning of the minute, hour or day of `since`: the finest that is kept for that time."""
@@ -87,9 +104,15 @@ def reading() -> Iterator[Reading]:
         cursor.execute(
             """
             SELECT clock_timestamp(), rolled_to, minutes_from, hours_from, days_from,
-                   ARRAY(SELECT day::timestamp AT TIME ZONE 'UTC' FROM analytics_staleday)
+                   ARRAY(SELECT day::timestamp AT TIME ZONE 'UTC' FROM analytics_staleday),
+                   ARRAY(SELECT cut FROM analytics_trail WHERE is_exact ORDER BY cut, days),
+                   ARRAY(SELECT since FROM analytics_trail WHERE is_exact ORDER BY cut, days),
+                   ARRAY(SELECT until FROM analytics_trail WHERE is_exact ORDER BY cut, days)
             FROM (VALUES (1)) AS one LEFT JOIN analytics_rollupstate ON true
             """
         )
-        now, rolled_to, minutes_from, hours_from, days_from, stale = cursor.fetchone()
-        yield Reading(now, rolled_to, minutes_from, hours_from, days_from, frozenset(stale))
+        *state, stale, cuts, begins, ends = cursor.fetchone()
+        trails: Trails = {}
+        for cut, begin, end in zip(cuts, begins, ends, strict=True):
+            trails.setdefault(cut, []).append((begin, end))
+        yield Reading(*state, frozenset(stale), trails)

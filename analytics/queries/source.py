@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from analytics.queries.reading import Reading
-from analytics.queries.spans import RAW, spans
+from analytics.queries.spans import RAW, TRAIL, spans
 from analytics.queries.view import View
 from analytics.rollup_cuts import (
     BIN_SHIFT,
@@ -90,18 +90,22 @@ def source(
     if bucket is not None and bucket < timedelta(minutes=1):
         grains = []
     parts, parameters = [], []
-    for span in spans(reading, reading.align(view.since), view.until, grains):
+    kept = reading.for_cut(cut)
+    # Where a cut has no hours for so long ago, whole days answer, rather than a day of the log.
+    since = kept.align(view.since) if "day" in grains else reading.align(view.since)
+    trails = reading.trails.get(cut.number, []) if bucket is None else []
+    for span in spans(kept, since, view.until, grains, trails):
         raw = span.grain == RAW
         conditions, values = _conditions(view, cut, raw, only)
         columns = [cut.name_sql(name) + f" AS {name}" if raw else name for name in names]
         measures = _raw_columns(extra) if raw else ", ".join((*_MEASURES, "latency", *extra))
         table = "analytics_requestlog" if raw else f"analytics_rollup_{span.grain}"
         fixed = f"{COUNTED} AND {cut.rows}" if raw else f"cut = {cut.number}"
+        period = "at = %s" if span.grain == TRAIL else "at >= %s AND at < %s"
         parts.append(
-            f"SELECT {', '.join([*columns, 'at', measures])} FROM {table}"
-            f" WHERE {fixed} AND at >= %s AND at < %s{conditions}"
+            f"SELECT {', '.join([*columns, 'at', measures])} FROM {table} WHERE {fixed} AND {period}{conditions}"
         )
-        parameters += [span.since, span.until, *values]
+        parameters += [span.since, *([] if span.grain == TRAIL else [span.until]), *values]
     if not parts:
         empty = [f"NULL::{'bigint' if name == 'key_id' else 'text'} AS {name}" for name in names]
         parts.append(f"SELECT {', '.join([*empty, 'at', _raw_columns(extra)])} FROM analytics_requestlog WHERE false")
@@ -126,13 +130,15 @@ def _conditions(view: View, cut: Cut, raw: bool, only: dict[str, Sequence[Any]] 
     for name, allowed in (only or {}).items():
         wanted[name] = [value for value in wanted.get(name, list(allowed)) if value in allowed]
     for name, among in wanted.items():
-        kind = "bigint[]" if name == "key_id" else "text[]"
+        kind = "bigint" if name == "key_id" else "text"
+        # One value is compared as such: the planner knows better how many rows have it.
+        condition, value = (f"= ANY (%s::{kind}[])", list(among)) if len(among) != 1 else (f"= %s::{kind}", among[0])
         expression = cut.name_sql(name) if raw else name
-        conditions.append(f" AND {expression} = ANY (%s::{kind})")
-        values.append(list(among))
+        conditions.append(f" AND {expression} {condition}")
+        values.append(value)
         if raw and expression != name and "" not in among:
-            conditions.append(f" AND {name} = ANY (%s::{kind})")  # the log's own index knows the plain column
-            values.append(list(among))
+            conditions.append(f" AND {name} {condition}")  # the log's own index knows the plain column
+            values.append(value)
     return "".join(conditions), values
 
 

@@ -9,23 +9,29 @@ from datetime import datetime, timedelta
 from analytics.queries.reading import Reading, ceil, floor
 from analytics.rollup_cuts import GRAINS
 
-RAW = "raw"
+RAW, TRAIL = "raw", "trail"
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The part [since, until) of a period, and the grain whose rows answer for it: minute, hour, day or raw."""
+    """The part [since, until) of a period, and what answers for it: minutes, hours, days, one trail, or the log."""
 
     grain: str
     since: datetime
     until: datetime
 
 
-def spans(reading: Reading, since: datetime, until: datetime, grains: Collection[str]) -> list[Span]:
+def spans(
+    reading: Reading,
+    since: datetime,
+    until: datetime,
+    grains: Collection[str],
+    trails: Collection[tuple[datetime, datetime]] = (),
+) -> list[Span]:
     """Split [since, until) so that every call is in exactly one part, in the coarsest grain that fits.
 
     Args: since: aligned by `reading.align`; grains: those that the cut is kept at and that nest in the buckets asked
-    for. What no grain answers for is read from the log itself.
+    for; trails: the cut's, where no buckets are asked for. What no grain answers for is read from the log itself.
     """
     rolled_to = reading.rolled_to
     if rolled_to is None or until <= since:
@@ -34,7 +40,7 @@ def spans(reading: Reading, since: datetime, until: datetime, grains: Collection
     found = list(_rolled(reading, since, middle, grains))
     if middle < until:
         found.append(Span(RAW, middle, until))
-    return _joined(found)
+    return list(_shortened(_joined(found), trails))
 
 
 def _rolled(reading: Reading, since: datetime, until: datetime, grains: Collection[str]) -> Iterator[Span]:
@@ -108,3 +114,20 @@ def _joined(found: list[Span]) -> list[Span]:
         else:
             joined.append(span)
     return joined
+
+
+def _shortened(found: list[Span], trails: Collection[tuple[datetime, datetime]]) -> Iterator[Span]:
+    """Put the longest trail that fits in the place of a run of days."""
+    for span in found:
+        fitting = [
+            trail for trail in trails if span.grain == "day" and trail[0] >= span.since and trail[1] <= span.until
+        ]
+        if not fitting:
+            yield span
+            continue
+        begin, end = max(fitting, key=lambda trail: trail[1] - trail[0])
+        if span.since < begin:
+            yield Span("day", span.since, begin)
+        yield Span(TRAIL, begin, end)
+        if end < span.until:
+            yield Span("day", end, span.until)

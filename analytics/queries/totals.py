@@ -11,7 +11,7 @@ from analytics.queries.reading import Reading, floor
 from analytics.queries.source import Row, fitting_cut, reads_nothing, rows, source
 from analytics.queries.source import percentiles as percentiles_sql
 from analytics.queries.view import View
-from analytics.rollup_cuts import FAILURES, TROUBLE
+from analytics.rollup_cuts import ENDINGS, FAILURES, TROUBLE
 
 SUMS = (
     "coalesce(sum(calls), 0)::bigint, coalesce(sum(errors), 0)::bigint, coalesce(sum(total_us), 0)::bigint,"
@@ -73,7 +73,9 @@ def endings(reading: Reading, view: View, limit: int = 50) -> list[Ending]:
         return []
     whole = source(reading, view, (), fitting_cut(view))
     (counts,) = rows(f"SELECT coalesce(sum(calls - errors), 0)::bigint FROM {whole.sql} AS part", whole.parameters)
-    found = source(reading, view, ("reason",), TROUBLE, extra=FAILURES)
+    needed = {*view.names(), *(() if view.scope.user_ids is None else ("user_id",))}
+    cut = ENDINGS if needed <= set(ENDINGS.names) else TROUBLE
+    found = source(reading, view, ("reason",), cut, extra=FAILURES)
     sums = ", ".join(f"coalesce(sum({outcome}), 0)::bigint" for outcome in FAILURES)
     by_reason = rows(f"SELECT reason, {sums} FROM {found.sql} AS part GROUP BY 1", found.parameters)
     endings = [

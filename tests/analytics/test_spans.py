@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.queries.reading import Reading, ceil, floor
-from analytics.queries.spans import RAW, Span, spans
-from analytics.rollup_cuts import GRAINS
+from analytics.queries.spans import RAW, TRAIL, Span, spans
+from analytics.rollup_cuts import CALLERS, GRAINS, USER_TOOLS
 
 NOW = datetime(2026, 11, 21, 14, 37, 12, 345678, UTC)
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -70,6 +70,30 @@ def test_a_keeper_that_fell_behind_leaves_more_to_the_log() -> None:
     found = spans(look(rolled_to=at("21T09:30")), at("21T00:00"), NOW, ALL)
     assert found[-1] == Span(RAW, at("21T09:30"), NOW)
     assert found[0] == Span("hour", at("21T00:00"), at("21T09:00"))
+
+
+def test_the_longest_trail_that_fits_stands_for_its_days() -> None:
+    trails = [(at("15T00:00"), at("21T00:00")), (at("12T00:00"), at("21T00:00")), (at("01T00:00"), at("21T00:00"))]
+    assert spans(look(), at("11T00:00"), at("21T00:00"), ALL, trails) == [
+        Span("day", at("11T00:00"), at("12T00:00")),
+        Span(TRAIL, at("12T00:00"), at("21T00:00")),
+    ]
+    broken = look(stale_days=frozenset({at("13T00:00")}))
+    assert [span.grain for span in spans(broken, at("11T00:00"), at("21T00:00"), ALL, trails)] == [
+        "day",
+        "hour",
+        "day",
+        TRAIL,
+    ]
+
+
+def test_a_cut_whose_hours_are_kept_briefly_is_asked_for_whole_days() -> None:
+    kept = look().for_cut(USER_TOOLS)
+    since = kept.align(at("15T14:00"))
+    assert since == at("15T00:00")
+    assert [span.grain for span in spans(kept, since, NOW, USER_TOOLS.grains)] == ["day", "hour", RAW]
+    assert kept.align(at("20T14:37")) == at("20T14:37")
+    assert look().for_cut(CALLERS) == look()
 
 
 @given(
