@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -20,6 +20,8 @@ COLUMNS = (
     *("at", "namespace", "upstream", "user_id", "key_id", "method", "tool", "outcome", "reason"),
     *("total_us", "request_bytes", "response_bytes"),
 )
+_GRAINS_OF = {cut.number: cut.grains for cut in CUTS}
+_WITHOUT_OLD_HOURS = {cut.number for cut in CUTS if not cut.keeps_hours}
 # (grain, unit's beginning, cut's number, names by column)
 Group = tuple[str, datetime, int, tuple[tuple[str, Any], ...]]
 
@@ -58,7 +60,7 @@ def truth(
             continue
         for number, names in _memberships(row):
             for grain in grains:
-                if number == 5 and grain != "day":
+                if grain not in _GRAINS_OF[number]:
                     continue
                 unit = beginning(row["at"], grain)
                 if grain == "minute" or unit + GRAINS[grain] <= until:
@@ -85,6 +87,7 @@ def _memberships(row: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
     if row["outcome"] != "ok":
         believed = row["method"] == "tools/call" and row["outcome"] not in ("denied", "invalid", "unauthenticated")
         yield 6, where | who | {"tool": row["tool"] if believed else None, "reason": row["reason"]}
+        yield 8, where | {"reason": row["reason"]}
 
 
 def _count(sums: Sums, row: dict[str, Any]) -> None:
@@ -115,6 +118,16 @@ def kept(connection: psycopg.Connection, grains: Iterable[str] = GRAINS) -> dict
                 _add(sums, row)
                 assert errors == sum(row[name] or 0 for name in FAILURES)
     return dict(found)
+
+
+def due(groups: dict[Group, Sums], reach: datetime) -> dict[Group, Sums]:
+    """Leave out what may be there or not when the roll-ups reach so far: old hours of cuts that do not keep them."""
+    yesterday = beginning(reach, "day") - timedelta(days=1)
+    return {
+        group: sums
+        for group, sums in groups.items()
+        if group[0] != "hour" or group[2] not in _WITHOUT_OLD_HOURS or group[1] >= yesterday
+    }
 
 
 def _add(sums: Sums, row: dict[str, Any]) -> None:
