@@ -25,7 +25,7 @@ class Size:
 
 
 FULL = Size(10_000_000, 30, ("1h", "24h", "7d", "30d"), 60)
-QUICK = Size(200_000, 4, ("24h", "30d"), 6)
+QUICK = Size(200_000, 2, ("30d",), 4)
 
 
 def _options() -> argparse.Namespace:
@@ -38,7 +38,7 @@ def _options() -> argparse.Namespace:
         help="a data directory that is kept: seeded when it is new, used as it is otherwise (rows are added to it)",
     )
     parser.add_argument("--only", choices=["pages", "ingest"], help="one of the two parts; writes no results")
-    parser.add_argument("--samples", type=int, help="how often each page is asked for (30; quick: 4)")
+    parser.add_argument("--samples", type=int, help="how often each page is asked for (30; quick: 2)")
     parser.add_argument("--explain", type=Path, metavar="FILE", help="append the plans of pages that miss their floor")
     return parser.parse_args()
 

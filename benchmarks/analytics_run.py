@@ -112,7 +112,8 @@ def _pages(
     asked = pages.cases(routes.readable(), signed_in, seen, periods)
     pages.measure(asked, samples, chance)
     findings.cases = asked
-    findings.needs = statements.needs(asked, chance)
+    ends = (pages.ALWAYS, periods[0], periods[-1])
+    findings.needs = statements.needs([case for case in asked if case.period in ends], chance)
     missed = sorted((case for case in asked if case.p95_ms > pages.FLOOR_MS), key=lambda case: -case.p95_ms)
     findings.plans = [statements.explain(case) for case in missed[:_EXPLAINED]]
 
