@@ -77,7 +77,9 @@ KEEPERS = {
     "analytics/blocks.py",
     "analytics/partitions.py",
     "analytics/rollup_sql.py",
+    "analytics/rollup_trails.py",
     "analytics/rollups.py",
+    "analytics/seed_rows.py",
     "analytics/shipper.py",
     "analytics/management/commands/seed_log.py",
 }
