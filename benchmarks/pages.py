@@ -96,8 +96,7 @@ def variants(routes: Sequence[Route]) -> Iterator[Variant]:
             yield Variant(route, "one upstream", picks=("upstream",))
             yield Variant(route, "one key", picks=("key",))
             yield Variant(route, "time-outs", {"outcome": "timeout"})
-            if route.is_page:
-                yield Variant(route, "slower than 20 s", {"slower_than_ms": "20000"})
+            yield Variant(route, "slower than 20 s", {"slower_than_ms": "20000"})
             yield Variant(route, "unknown request id", {"request_id": "no-call-has-this-id"})
 
 
