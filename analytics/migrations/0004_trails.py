@@ -10,6 +10,9 @@ CREATE TABLE analytics_rollup_trail (LIKE analytics_rollup_day INCLUDING GENERAT
 CREATE INDEX rollup_trail_cut ON analytics_rollup_trail (cut, at);
 CREATE INDEX rollup_trail_user ON analytics_rollup_trail (user_id, cut, at) WHERE user_id IS NOT NULL;
 CREATE INDEX rollup_trail_tool ON analytics_rollup_trail (tool, cut, at) WHERE tool IS NOT NULL;
+CREATE INDEX rollup_trail_key ON analytics_rollup_trail (key_id, cut, at) WHERE key_id IS NOT NULL;
+CREATE INDEX rollup_day_key ON analytics_rollup_day (key_id, cut, at) WHERE key_id IS NOT NULL;
+CREATE INDEX rollup_hour_key ON analytics_rollup_hour (key_id, cut, at) WHERE key_id IS NOT NULL;
 CREATE TABLE analytics_trail (
     cut smallint NOT NULL,
     days smallint NOT NULL,
@@ -27,4 +30,9 @@ class Migration(migrations.Migration):
 
     dependencies = [("analytics", "0003_stages")]
 
-    operations = [migrations.RunSQL(TRAILS, "DROP TABLE analytics_rollup_trail, analytics_trail")]
+    operations = [
+        migrations.RunSQL(
+            TRAILS,
+            "DROP TABLE analytics_rollup_trail, analytics_trail; DROP INDEX rollup_day_key, rollup_hour_key",
+        )
+    ]

@@ -8,8 +8,7 @@ from typing import Any
 
 from analytics.queries.measures import Group
 from analytics.queries.reading import Reading
-from analytics.queries.source import Row, fitting_cut, reads_nothing, rows, source
-from analytics.queries.source import percentiles as percentiles_sql
+from analytics.queries.source import Row, fitting_cut, histograms, reads_nothing, rows, source
 from analytics.queries.totals import SUMS, measures
 from analytics.queries.view import View
 
@@ -77,13 +76,9 @@ def _percentiles(reading: Reading, view: View, by: Sequence[str], groups: Sequen
     if not groups:
         return []
     found = source(reading, view, by, fitting_cut(view, by), only=_among(by, groups))
-    by_names = {row[: len(by)]: row[len(by) :] for row in rows(percentiles_sql(by, found.sql), found.parameters)}
+    merged = {row[:-1]: row[-1] for row in rows(histograms(by, found.sql), found.parameters)}
     return [
-        Group(
-            dict(zip(by, row, strict=False)),
-            measures(row[len(by) :], by_names.get(row[: len(by)], (None, None, None))),
-        )
-        for row in groups
+        Group(dict(zip(by, row, strict=False)), measures(row[len(by) :], merged.get(row[: len(by)]))) for row in groups
     ]
 
 

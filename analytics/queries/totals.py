@@ -8,8 +8,7 @@ from typing import Any
 
 from analytics.queries.measures import Ending, Measures, Point
 from analytics.queries.reading import Reading, floor
-from analytics.queries.source import Row, fitting_cut, reads_nothing, rows, source
-from analytics.queries.source import percentiles as percentiles_sql
+from analytics.queries.source import Row, fitting_cut, histograms, percentiles, reads_nothing, rows, source
 from analytics.queries.view import View
 from analytics.rollup_cuts import ENDINGS, FAILURES, TROUBLE
 
@@ -17,14 +16,14 @@ SUMS = (
     "coalesce(sum(calls), 0)::bigint, coalesce(sum(errors), 0)::bigint, coalesce(sum(total_us), 0)::bigint,"
     " coalesce(sum(request_bytes), 0)::bigint, coalesce(sum(response_bytes), 0)::bigint"
 )
-_NO_PERCENTILES: tuple[None, None, None] = (None, None, None)
 
 
-def measures(sums: Sequence[Any], percentiles: Sequence[float | None] = _NO_PERCENTILES) -> Measures:
-    """Return the measures of one row of SUMS and one of percentiles in milliseconds."""
+def measures(sums: Sequence[Any], histogram: Sequence[int] | None = None) -> Measures:
+    """Return the measures of one row of SUMS; without a histogram there are no percentiles."""
     calls, errors, total_us, request_bytes, response_bytes = sums
     average = total_us / calls / 1000 if calls else None
-    return Measures(calls, errors, average, *percentiles, request_bytes, response_bytes)
+    p50, p95, p99 = percentiles(histogram) if histogram else (None, None, None)
+    return Measures(calls, errors, average, p50, p95, p99, request_bytes, response_bytes)
 
 
 def totals(reading: Reading, view: View) -> Measures:
@@ -35,8 +34,8 @@ def totals(reading: Reading, view: View) -> Measures:
     (sums,) = rows(f"SELECT {SUMS} FROM {found.sql} AS part", found.parameters)
     if not sums[0]:
         return Measures()
-    percentiles = rows(percentiles_sql((), found.sql), found.parameters)
-    return measures(sums, percentiles[0] if percentiles else _NO_PERCENTILES)
+    merged = rows(histograms((), found.sql), found.parameters)
+    return measures(sums, merged[0][0] if merged else None)
 
 
 def series(reading: Reading, view: View, bucket: timedelta, *, with_percentiles: bool = True) -> list[Point]:
@@ -48,19 +47,19 @@ def series(reading: Reading, view: View, bucket: timedelta, *, with_percentiles:
     since = floor(reading.align(view.since), bucket)
     reading.check_bucket(reading.align(view.since), bucket)
     sums: dict[Any, Row] = {}
-    percentiles: dict[Any, Row] = {}
+    merged: dict[Any, Sequence[int]] = {}
     if not reads_nothing(view):
         found = source(reading, view, (), fitting_cut(view), bucket)
         at = "date_bin(%s::interval, at, '1970-01-01 00:00:00+00')"
         parameters = [bucket, *found.parameters]
         sums = {row[0]: row[1:] for row in rows(f"SELECT {at}, {SUMS} FROM {found.sql} AS part GROUP BY 1", parameters)}
         if with_percentiles:
-            sql = percentiles_sql(("bucket",), f"(SELECT {at} AS bucket, latency FROM {found.sql} AS whole)")
-            percentiles = {row[0]: row[1:] for row in rows(sql, parameters)}
+            sql = histograms(("bucket",), f"(SELECT {at} AS bucket, latency FROM {found.sql} AS whole)")
+            merged = dict(rows(sql, parameters))
     points = []
     while since < view.until:
         if since in sums:
-            points.append(Point(since, measures(sums[since], percentiles.get(since, _NO_PERCENTILES))))
+            points.append(Point(since, measures(sums[since], merged.get(since))))
         else:
             points.append(Point(since, Measures()))
         since += bucket
