@@ -78,6 +78,7 @@ KEEPERS = {
     "analytics/partitions.py",
     "analytics/rollup_sql.py",
     "analytics/rollup_trails.py",
+    "analytics/rollup_work.py",
     "analytics/rollups.py",
     "analytics/seed_rows.py",
     "analytics/shipper.py",
