@@ -71,6 +71,8 @@ class Visitor:
         answer = self.page.goto(path)
         assert answer is not None and answer.status == status, f"{path} answered {answer and answer.status}"
         self.page.wait_for_load_state("load")
+        if path == "/docs":  # drawn by Swagger UI once it has read the description
+            self.page.wait_for_selector(".swagger-ui .opblock")
         return self.page
 
     def shot(self, name: str, *, full_page: bool = True) -> None:
