@@ -11,12 +11,13 @@ TABLES = {
     "roll-ups by minute": "analytics_rollup_minute",
     "roll-ups by hour": "analytics_rollup_hour",
     "roll-ups by day": "analytics_rollup_day",
+    "trails (weeks, months, quarters)": "analytics_rollup_trail",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One partitioned table, all partitions together: rows, bytes of the table itself, bytes of its indexes."""
+    """One table, all its partitions together: rows, bytes of the table itself, bytes of its indexes."""
 
     rows: int
     table_bytes: int
@@ -36,7 +37,9 @@ def sizes(gateway: Gateway) -> dict[str, Size]:
 def _size(gateway: Gateway, table: str) -> Size:
     ((table_bytes, index_bytes),) = gateway.query(
         "SELECT coalesce(sum(pg_table_size(relid)), 0), coalesce(sum(pg_indexes_size(relid)), 0)"
-        " FROM pg_partition_tree(%s::regclass) WHERE isleaf",
+        # The tree of a table without partitions is empty; a partitioned one holds nothing itself.
+        " FROM (SELECT relid FROM pg_partition_tree(%s::regclass) UNION SELECT %s::regclass) AS tree",
+        table,
         table,
     )
     ((rows,),) = gateway.query(f"SELECT count(*) FROM {table}")
