@@ -195,7 +195,7 @@ def _insertion(grain: str, cut: Cut) -> str:
             UNION ALL
             SELECT at, {_listed(names, "NULL")}, {nothing}, (bin::bigint << {BIN_SHIFT}) | {calls}
             FROM {bins_of} WHERE {cut.rows} {by_bins}
-        ) AS parts GROUP BY {_listed(("at", *cut.names))}
+        ) AS parts GROUP BY {_listed(("at", *cut.names))}{_neighbours(cut)}
     """  # noqa: E501
 
 
@@ -215,8 +215,14 @@ def _coarsening(rows: str, grain: str, cut: Cut) -> str:
                 ((element >> {BIN_SHIFT}) << {BIN_SHIFT}) | sum(element & {_CALLS_OF_BIN})::bigint
             FROM (SELECT {names}unnest(latency) AS element FROM finer) AS elements
             GROUP BY {names}element >> {BIN_SHIFT}
-        ) AS parts {grouping}
+        ) AS parts {grouping}{_neighbours(cut)}
     """  # noqa: E501
+
+
+def _neighbours(cut: Cut) -> str:
+    """Return the order that puts rows of one user, or one tool, into the same blocks: they are asked for together."""
+    name = next((name for name in ("user_id", "tool") if name in cut.names), None)
+    return f" ORDER BY {name}" if name else ""
 
 
 def _totals() -> list[str]:

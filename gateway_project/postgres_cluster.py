@@ -56,6 +56,7 @@ def command(cluster: Path, sockets: Path, binaries: Binaries, who: Identity) -> 
         "unix_socket_directories": str(sockets).replace("\\", "\\\\").replace(",", "\\,"),
         "unix_socket_permissions": "0700",
         "max_connections": "200",
+        "shared_buffers": "256MB",  # taken as it is used: what dashboards read of the roll-ups
         "timezone": "UTC",
         "log_timezone": "UTC",
         # A statement or a row may hold what nobody should read in a log.

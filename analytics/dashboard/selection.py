@@ -18,17 +18,15 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_NAME = 2048
 
 _MINUTE = timedelta(minutes=1)
-# Steps that divide a day, so that buckets begin at round times.
+# Steps that divide a day, so that buckets begin at round times. A day is read by its hours: its minutes are many.
 _BUCKETS = (
     _MINUTE,
     timedelta(minutes=5),
-    timedelta(minutes=10),
-    timedelta(minutes=30),
     timedelta(hours=1),
     timedelta(hours=6),
     timedelta(days=1),
 )
-MAX_POINTS = 180
+MAX_POINTS = 170
 
 
 class BadParameterError(ValueError):

@@ -89,9 +89,9 @@ def _users(reading: Reading, view: View, by: Sequence[str], groups: list[Group])
     names = list(dict.fromkeys((*by, "user_id")))
     keys = [tuple(group.names[name] for name in by) for group in groups]
     found = source(reading, view, names, fitting_cut(view, names), only=_among(by, keys))
+    people = f"SELECT {', '.join(names)} FROM {found.sql} AS part GROUP BY {', '.join(names)}"
     counted = rows(
-        f"SELECT {', '.join(by)}, count(DISTINCT user_id) FROM {found.sql} AS part GROUP BY {', '.join(by)}",
-        found.parameters,
+        f"SELECT {', '.join(by)}, count(user_id) FROM ({people}) AS people GROUP BY {', '.join(by)}", found.parameters
     )
     users = {row[:-1]: row[-1] for row in counted}
     return [replace(group, users=users.get(key, 0)) for group, key in zip(groups, keys, strict=True)]

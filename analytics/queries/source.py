@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -80,7 +80,7 @@ def source(
     names: Sequence[str],
     cut: Cut,
     bucket: timedelta | None = None,
-    only: dict[str, Sequence[Any]] | None = None,
+    only: Mapping[str, Sequence[Any]] | None = None,
     extra: Sequence[str] = (),
 ) -> Source:
     """Return the rows of a view with the columns `names`, of a cut that has them all.
@@ -122,15 +122,15 @@ def _nests(grain: timedelta, bucket: timedelta) -> bool:
     return bucket % grain == timedelta(0)
 
 
-def _conditions(view: View, cut: Cut, raw: bool, only: dict[str, Sequence[Any]] | None) -> tuple[str, list[Any]]:
+def _conditions(view: View, cut: Cut, raw: bool, only: Mapping[str, Sequence[Any]] | None) -> tuple[str, list[Any]]:
     """Return what rows must be like, besides their time: the view's names and its scope."""
     conditions, values = [], []
     wanted: dict[str, list[Any]] = {name: [value] for name, value in view.names().items()}
     for name, allowed in (("namespace", view.scope.namespaces), ("user_id", view.scope.user_ids)):
         if allowed is not None:
             wanted[name] = [value for value in wanted.get(name, allowed) if value in allowed]
-    for name, allowed in (only or {}).items():
-        wanted[name] = [value for value in wanted.get(name, list(allowed)) if value in allowed]
+    for name, values_of in (only or {}).items():
+        wanted[name] = [value for value in wanted.get(name, list(values_of)) if value in values_of]
     for name, among in wanted.items():
         kind = "bigint" if name == "key_id" else "text"
         # One value is compared as such: the planner knows better how many rows have it.

@@ -93,4 +93,6 @@ def active_users(reading: Reading, view: View) -> int:
     if reads_nothing(view):
         return 0
     found = source(reading, view, ("user_id",), fitting_cut(view, ("user_id",)))
-    return int(rows(f"SELECT count(DISTINCT user_id) FROM {found.sql} AS part", found.parameters)[0][0])
+    # Grouped by hashing; count(DISTINCT) would sort every row.
+    sql = f"SELECT count(*) FROM (SELECT user_id FROM {found.sql} AS part GROUP BY user_id) AS people"
+    return int(rows(sql, found.parameters)[0][0])

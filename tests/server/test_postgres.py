@@ -297,8 +297,8 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(data_dir: Path, mon
         pass
     monkeypatch.setattr(postgres, "_PATIENCE_S", 1.0)
     with (data_dir / "postgres" / "postgresql.conf").open("a") as stream:
-        stream.write("\nshared_buffers = 'plenty'\n")
-    with pytest.raises(PostgresError, match="shared_buffers"), postgres.running(data_dir):
+        stream.write("\nwal_buffers = 'plenty'\n")
+    with pytest.raises(PostgresError, match="wal_buffers"), postgres.running(data_dir):
         pass
 
 
