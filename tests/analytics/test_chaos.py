@@ -20,6 +20,7 @@ import pytest
 
 from gateway_project import postgres
 from tests import databases
+from tests.gateway import wait_for
 
 PER_SECOND = 500
 
@@ -66,7 +67,9 @@ class Chaos:
         self.shipper = self._shipper()
 
     def stop_postgres(self, how: signal.Signals) -> None:
-        os.kill(int(self.pid_file.read_text().split()[0]), how)  # its keeper starts it again
+        # Its keeper starts it again; just then there is no file for a moment.
+        pid = wait_for(lambda: self.pid_file.exists() and self.pid_file.read_text().split(), 30)[0]
+        os.kill(int(pid), how)
 
     def end(self) -> None:
         for process in (*self.writers, self.shipper):

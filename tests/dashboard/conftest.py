@@ -44,9 +44,9 @@ def boss(db: None, sign_in: Callable[[User], Client]) -> Client:
     return sign_in(User.objects.create_superuser("boss"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
+    """The system's Chromium; not for the whole run, because Playwright's loop would be in the way of other modules'."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
