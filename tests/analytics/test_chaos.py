@@ -67,9 +67,16 @@ class Chaos:
         self.shipper = self._shipper()
 
     def stop_postgres(self, how: signal.Signals) -> None:
-        # Its keeper starts it again; just then there is no file for a moment.
-        pid = wait_for(lambda: self.pid_file.exists() and self.pid_file.read_text().split(), 30)[0]
-        os.kill(int(pid), how)
+        """Signal the server; its keeper starts it again, and until then there is no file, or that of the dead one."""
+
+        def signalled() -> bool:
+            try:
+                os.kill(int(self.pid_file.read_text().split()[0]), how)
+            except (FileNotFoundError, IndexError, ProcessLookupError):
+                return False
+            return True
+
+        wait_for(signalled, 30)
 
     def end(self) -> None:
         for process in (*self.writers, self.shipper):
