@@ -52,8 +52,8 @@ run-reload: deps ## Django's development server, restarted when a file changes (
 	$(PY) manage.py migrate --verbosity 0
 	GATEWAY_DEBUG=1 exec $(PY) manage.py runserver
 
-test: dev ## every test that takes less than half a minute, on embedded PostgreSQL (or DATABASE_URL)
-	$(PYTEST) -m "not slow"
+test: dev ## every test but the slow ones and those of `make faults`, on embedded PostgreSQL (or DATABASE_URL)
+	$(PYTEST) -m "not slow" --ignore=tests/reliability
 
 test-unit: dev ## only the tests that need neither a database nor a gateway
 	$(PYTEST) -m "not integration and not slow and not conformance and not browser"
