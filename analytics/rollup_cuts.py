@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from analytics.record import OUTCOMES
 
@@ -35,6 +35,7 @@ _FAILED_TOOL = (
 # most (GAMMA - 1) / (GAMMA + 1) = 4.8 % away from any value in it. An element is bin << BIN_SHIFT | calls.
 GAMMA = 1.1
 BIN_SHIFT = 48
+CALLS_OF_BIN = (1 << BIN_SHIFT) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +89,8 @@ CUTS = (WHOLE, TRAFFIC, PEOPLE, CALLERS, TOOLS, USER_TOOLS, TROUBLE, ENDINGS)
 TRAILS = {6: (CALLERS, USER_TOOLS), 29: (CALLERS, USER_TOOLS, TOOLS), 89: (CALLERS, TOOLS)}
 
 GRAINS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+
+
+def midnight(day: date) -> datetime:
+    """Return the moment (UTC) at which a day begins."""
+    return datetime.combine(day, time(), UTC)

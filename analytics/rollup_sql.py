@@ -14,6 +14,7 @@ from psycopg import sql
 from analytics.rollup_cuts import (
     BIN_SHIFT,
     CALLERS,
+    CALLS_OF_BIN,
     COUNTED,
     CUTS,
     FAILURES,
@@ -26,7 +27,6 @@ from analytics.rollup_cuts import (
 
 _SUMS = ("total_us", "request_bytes", "response_bytes")
 _COLUMNS = ("calls", *_SUMS, *FAILURES, "latency")
-_CALLS_OF_BIN = (1 << BIN_SHIFT) - 1
 _BIGGEST = (1 << 63) - 1024  # the largest bigint that is a double too
 # Cuts whose names all are in `rollup_callers` and `rollup_caller_bins`: added up from there, not from each row again.
 _BY_CALLER = (WHOLE, TRAFFIC, PEOPLE, CALLERS)
@@ -212,7 +212,7 @@ def _coarsening(rows: str, grain: str, cut: Cut) -> str:
             SELECT {names}{_listed(measures)}, NULL::bigint AS element FROM finer
             UNION ALL
             SELECT {names}{_listed("NULL" for _ in measures)},
-                ((element >> {BIN_SHIFT}) << {BIN_SHIFT}) | sum(element & {_CALLS_OF_BIN})::bigint
+                ((element >> {BIN_SHIFT}) << {BIN_SHIFT}) | sum(element & {CALLS_OF_BIN})::bigint
             FROM (SELECT {names}unnest(latency) AS element FROM finer) AS elements
             GROUP BY {names}element >> {BIN_SHIFT}
         ) AS parts {grouping}{_neighbours(cut)}

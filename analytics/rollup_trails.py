@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 
 from analytics import rollup_sql
-from analytics.rollup_cuts import TRAILS, Cut
+from analytics.rollup_cuts import TRAILS, Cut, midnight
 
 # How long a trail that late rows have made wrong stays so; meanwhile its days are read.
 _REBUILT_AFTER = timedelta(minutes=10)
-TABLE = "analytics_rollup_trail"
 
 
 def spoil(connection: psycopg.Connection, day: date) -> None:
     """Note, in the transaction that adds a day up anew, that the trails over it are no longer exact."""
     connection.execute(
         "UPDATE analytics_trail SET is_exact = false WHERE is_exact AND since <= %(day)s AND until > %(day)s",
-        {"day": _midnight(day)},
+        {"day": midnight(day)},
     )
 
 
@@ -34,7 +33,7 @@ def build_one(connection: psycopg.Connection, now: datetime | None = None) -> tu
         if row is None:
             return None
         rolled_to, days_from, clock = (moment.astimezone(UTC) for moment in row)
-        until = _midnight(rolled_to.date())
+        until = midnight(rolled_to.date())
         due = _due(connection, until, days_from, now or clock)
         if due is None:
             return None
@@ -57,7 +56,7 @@ def _due(connection: psycopg.Connection, until: datetime, days_from: datetime, n
             "SELECT cut, days, until, is_exact, built_at FROM analytics_trail"
         ).fetchall()
     }
-    stale = [_midnight(day) for (day,) in connection.execute("SELECT day FROM analytics_staleday").fetchall()]
+    stale = [midnight(day) for (day,) in connection.execute("SELECT day FROM analytics_staleday").fetchall()]
     for days, cuts in sorted(TRAILS.items()):
         since = until - timedelta(days=days)
         if since < days_from or any(since <= day < until for day in stale):
@@ -76,7 +75,3 @@ def _forget(connection: psycopg.Connection, cut: Cut, days: int) -> None:
     ).fetchone()
     if row is not None:
         connection.execute("DELETE FROM analytics_rollup_trail WHERE cut = %s AND at = %s", (cut.number, row[0]))
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

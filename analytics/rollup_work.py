@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 from psycopg import sql
 
 from analytics import partitions, rollup_sql, rollup_trails
-from analytics.rollup_cuts import CUTS, Cut
+from analytics.rollup_cuts import CUTS, Cut, midnight
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 BY_MINUTE = tuple(cut for cut in CUTS if "minute" in cut.grains)
@@ -154,8 +154,3 @@ def minute_of(moment: datetime) -> datetime:
 def hour_of(moment: datetime) -> datetime:
     """Return the beginning of the hour (UTC) of a moment."""
     return minute_of(moment).replace(minute=0)
-
-
-def midnight(day: date) -> datetime:
-    """Return the moment (UTC) at which a day begins."""
-    return datetime.combine(day, time(), UTC)

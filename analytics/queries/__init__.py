@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analytics.queries.calls import InvalidCursorError, call, calls, stream_calls
+from analytics.queries.calls import InvalidCursorError, call, calls
 from analytics.queries.measures import Call, CallPage, Ending, Group, Measures, Point
 from analytics.queries.ranking import MAX_GROUPS, ORDERS, ranking
 from analytics.queries.reading import BucketTooFineError, Reading, reading
@@ -30,6 +30,5 @@ __all__ = [
     "ranking",
     "reading",
     "series",
-    "stream_calls",
     "totals",
 ]

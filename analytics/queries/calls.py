@@ -1,18 +1,13 @@
-"""Single calls: a page of the log, one row of it, or a long export."""
+"""Single calls: a page of the log, or one row of it."""
 
 from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
-from django.conf import settings
-
-from analytics.database import connect, direct_parameters
 from analytics.queries.measures import Call, CallPage
 from analytics.queries.reading import Reading
 from analytics.queries.source import Row, reads_nothing, rows
@@ -21,7 +16,6 @@ from keys.visibility import Scope
 
 _COLUMNS = tuple(column.name for column in fields(Call))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM analytics_requestlog"
-_CHUNK = 500
 # Each step back in time looks at this many times as much as the one before, so that a page of a busy log touches one
 # partition and an empty month costs a handful of statements.
 _FIRST_STEP = timedelta(hours=1)
@@ -66,35 +60,6 @@ def call(reading: Reading, scope: Scope, identifier: uuid.UUID) -> Call | None:
     conditions, values = _conditions(everything, CallFilter())
     found = rows(f"{_SELECT} WHERE id = %s{conditions} LIMIT 1", [identifier, *values])
     return _call(found[0], scope) if found else None
-
-
-def stream_calls(view: View, wanted: CallFilter, limit: int) -> Iterator[Call]:
-    """Yield at most `limit` rows, the newest first, holding no more than a few hundred at once.
-
-    The connection is one of its own, closed with the iterator; a slow reader does not hold one of the pool's.
-    """
-    if reads_nothing(view):
-        return
-    conditions, values = _conditions(view, wanted)
-    parameters = direct_parameters()
-    with (
-        connect("gateway export", parameters) as connection,
-        connection.transaction(),
-        _server_cursor(connection) as cursor,
-    ):
-        cursor.itersize = _CHUNK
-        cursor.execute(
-            f"{_SELECT} WHERE at >= %s AND at < %s{conditions} ORDER BY at DESC, id DESC LIMIT %s",
-            [view.since, view.until, *values, limit],
-        )
-        for row in cursor:
-            yield _call(row, view.scope)
-
-
-def _server_cursor(connection: psycopg.Connection) -> psycopg.ServerCursor[Row]:
-    connection.execute(f"SET LOCAL statement_timeout = {settings.ANALYTICS_TIMEOUT_MS}")
-    connection.execute("SET LOCAL jit = off")
-    return connection.cursor(name="export")
 
 
 def _conditions(view: View, wanted: CallFilter) -> tuple[str, list[Any]]:

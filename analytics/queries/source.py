@@ -15,6 +15,7 @@ from analytics.queries.view import View
 from analytics.rollup_cuts import (
     BIN_SHIFT,
     CALLERS,
+    CALLS_OF_BIN,
     COUNTED,
     GAMMA,
     GRAINS,
@@ -34,7 +35,6 @@ _RAW_MEASURES = (
     "1::bigint AS calls, (outcome <> 'ok')::int::bigint AS errors, total_us, request_bytes, response_bytes,"
     f" ARRAY[({bin_sql('total_us')}::bigint << {BIN_SHIFT}) | 1] AS latency"
 )
-_CALLS_OF_BIN = (1 << BIN_SHIFT) - 1
 _SHARES = (0.5, 0.95, 0.99)
 # The middle of a histogram bin as a share of its upper end, in milliseconds.
 _MIDDLE_MS = 2 / (GAMMA + 1) / 1000
@@ -86,11 +86,9 @@ def source(
     """Return the rows of a view with the columns `names`, of a cut that has them all.
 
     Args: bucket: of a time series, so that no row crosses its borders; only: values that a name must be among;
-    extra: more columns, such as outcomes, that roll-ups of the cut have and `raw_outcomes` tells for the log.
+    extra: outcomes, each of which becomes a column that counts it.
     """
     grains = [grain for grain in cut.grains if bucket is None or _nests(GRAINS[grain], bucket)]
-    if bucket is not None and bucket < timedelta(minutes=1):
-        grains = []
     parts, parameters = [], []
     kept = reading.for_cut(cut)
     # Where a cut has no hours for so long ago, whole days answer, rather than a day of the log.
@@ -149,7 +147,7 @@ def histograms(names: Sequence[str], table: str) -> str:
     listed = "".join(f"{name}, " for name in names)
     return f"""
         SELECT {listed}array_agg(merged) FROM (
-            SELECT {listed}((element >> {BIN_SHIFT}) << {BIN_SHIFT}) | sum(element & {_CALLS_OF_BIN})::bigint AS merged
+            SELECT {listed}((element >> {BIN_SHIFT}) << {BIN_SHIFT}) | sum(element & {CALLS_OF_BIN})::bigint AS merged
             FROM {table} AS part CROSS JOIN LATERAL unnest(latency) AS element
             GROUP BY {listed}element >> {BIN_SHIFT}
         ) AS bins{f" GROUP BY {', '.join(names)}" if names else " HAVING count(*) > 0"}
@@ -162,11 +160,11 @@ def percentiles(histogram: Sequence[int]) -> tuple[float, ...]:
     Worked out here and not by window functions, which take longer than the rest of the statement.
     """
     bins = sorted(histogram)
-    calls = sum(element & _CALLS_OF_BIN for element in bins)
+    calls = sum(element & CALLS_OF_BIN for element in bins)
     found: list[float] = []
     seen = 0
     for element in bins:
-        seen += element & _CALLS_OF_BIN
+        seen += element & CALLS_OF_BIN
         while len(found) < len(_SHARES) and seen >= calls * _SHARES[len(found)]:
             found.append(GAMMA ** (element >> BIN_SHIFT) * _MIDDLE_MS)
     return tuple(found)
