@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import Any
 
 import environ
@@ -47,3 +49,13 @@ def connect(application_name: str, parameters: dict[str, Any] | None = None) -> 
     connection = psycopg.connect(**parameters, application_name=application_name, autocommit=True)
     connection.execute("SET TIME ZONE 'UTC'")
     return connection
+
+
+def stand_back(connection: psycopg.Connection) -> None:
+    """Let calls go first: lower the priority of the database's process behind a connection, where that is ours to say.
+
+    It is where the database is embedded: its processes are on this machine and run as this user, or this user is root.
+    """
+    if settings.EMBEDDED_DATABASE and settings.BACKGROUND_NICENESS:
+        with suppress(OSError):  # another user's, or gone: it works on as it is
+            os.setpriority(os.PRIO_PROCESS, connection.info.backend_pid, settings.BACKGROUND_NICENESS)

@@ -39,6 +39,7 @@ STRETCHES = {"calls alone": (False, False), "with the generator": (True, False),
     "with both": (True, True)
 }
 _LAG_EVERY_S = 0.5
+_CHILDREN = {"pages": "pages", "shipper": "shipper", "keeper": "maintain"}
 
 
 @dataclass(slots=True)
@@ -202,7 +203,7 @@ class Cpu:
 
 
 def _pids(gateway: Gateway) -> dict[str, int]:
-    children = {"shipper": gateway.pid_of("shipper"), "keeper": gateway.pid_of("maintain")}
+    children = {name: gateway.pid_of(child) for name, child in _CHILDREN.items()}
     postgres = int((gateway.data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
     return {"worker": gateway.worker_pids()[0], "postgres": postgres} | {
         name: pid for name, pid in children.items() if pid is not None

@@ -1,4 +1,7 @@
-"""Which part answers a request: /mcp, health and the live view go past Django, everything else through it."""
+"""Which part answers a request: /mcp, health and the live view here, everything else by Django's process of its own.
+
+Without `serve`, which starts that process and names its socket, Django answers here.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 from analytics.live_consumer import LiveConsumer  # noqa: E402
 from gateway_project.body_limit import BodyLimit  # noqa: E402
 from gateway_project.live_door import LiveDoor  # noqa: E402
+from gateway_project.pages_relay import PagesRelay  # noqa: E402
 from proxy import health  # noqa: E402
 from proxy.app import application as mcp  # noqa: E402
 from proxy.runtime import runtime  # noqa: E402
@@ -48,6 +52,12 @@ async def _lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCa
             return
 
 
+def _pages() -> ASGI3Application:
+    socket_path = os.environ.get("GATEWAY_PAGES_SOCKET")
+    pages = PagesRelay(socket_path) if socket_path else ASGIHandler()
+    return BodyLimit(pages, settings.MAX_REQUEST_BYTES)  # type: ignore[arg-type]
+
+
 def _routes() -> ASGI3Application:
     # The patterns see the decoded path; the data plane looks at the raw one and refuses what is not plain.
     router = ProtocolTypeRouter(
@@ -56,7 +66,7 @@ def _routes() -> ASGI3Application:
                 [
                     re_path(r"(?s)\Amcp(?:/.*)?\Z", mcp),  # type: ignore[arg-type]
                     re_path(r"\A(?:health|live|ready|readyz)\Z", health.application),  # type: ignore[arg-type]
-                    re_path(r"", BodyLimit(ASGIHandler(), settings.MAX_REQUEST_BYTES)),  # type: ignore[arg-type]
+                    re_path(r"", _pages()),  # type: ignore[arg-type]
                 ]
             ),
             "websocket": LiveDoor(LiveConsumer.as_asgi(), runtime),  # its one route is /ws/live

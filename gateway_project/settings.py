@@ -101,7 +101,7 @@ def _database() -> dict[str, object]:
             raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgres://…).")
     options = dict(config.get("OPTIONS") or {})  # type: ignore[call-overload]
     options.setdefault("connect_timeout", 5)
-    if os.environ.get("GATEWAY_PROCESS") == "worker":
+    if os.environ.get("GATEWAY_PROCESS") in ("worker", "pages"):
         # Under ASGI a connection belongs to a thread that may not come back; the pool bounds them.
         options["pool"] = {"min_size": 0, "max_size": 8, "timeout": 5, "max_idle": 60}
         options.setdefault(
@@ -218,6 +218,9 @@ HANG_TIMEOUT_S = number("GATEWAY_HANG_TIMEOUT_S", 10, 2, 600)
 # What a key's limit of -1 ("the default") means; blank = unlimited.
 DEFAULT_RPM = integer("GATEWAY_DEFAULT_RPM", 0, 0, 10_000_000) if text("GATEWAY_DEFAULT_RPM") else None
 DEFAULT_BURST = integer("GATEWAY_DEFAULT_BURST", 10, 1, 1_000_000)
+
+# How far pages, roll-ups and what the embedded database does for them stand back behind calls (nice, 0 to 19).
+BACKGROUND_NICENESS = integer("GATEWAY_BACKGROUND_NICENESS", 10, 0, 19)
 
 # Housekeeping, by one `maintain` process among all hosts
 HOUSEKEEPING_INTERVAL_S = number("GATEWAY_HOUSEKEEPING_INTERVAL_S", 3600, 1, 86400)

@@ -17,13 +17,14 @@ from django.db import DatabaseError
 
 from gateway_project import file_lock, postgres
 from gateway_project.demo.setup import Demo
-from gateway_project.server import database, listener, overview
+from gateway_project.server import database, listener, overview, pages
 from gateway_project.server.child import Child, Gate
 from gateway_project.server.supervisor import STATE_FILE, Supervisor
 from gateway_project.server.terminal import Terminal
 
 _MANAGE = str(settings.BASE_DIR / "manage.py")
 _AFTER_A_CRASH_S = 5.0
+_PAGES_SOCKET = str(settings.RUN_DIR / "pages.sock")
 
 
 class CannotServe(Exception):
@@ -52,11 +53,12 @@ def serve(options: Options, terminal: Terminal) -> None:
         stack.enter_context(_alone_on_the_data_directory())
         listener.raise_file_limit()
         socket_ = stack.enter_context(_bind(options))
+        pages_socket = stack.enter_context(pages.bind(_PAGES_SOCKET))
         port = socket_.getsockname()[1]
         demo = Demo(settings.DATA_DIR, terminal.progress) if options.demo else None
         gate = Gate()
         supervisor = Supervisor(
-            _stages(options, socket_, gate, demo),
+            _stages(options, socket_, pages_socket, gate, demo),
             run_dir=settings.RUN_DIR,
             port=port,
             patience_s=settings.DRAIN_NOTICE_S + settings.DRAIN_TIMEOUT_S + 5,
@@ -131,7 +133,9 @@ def _import_configuration(options: Options, terminal: Terminal) -> None:
         terminal.progress(str(result).splitlines()[-1])
 
 
-def _stages(options: Options, socket_: socket.socket, gate: Gate, demo: Demo | None) -> list[list[Child]]:
+def _stages(
+    options: Options, socket_: socket.socket, pages_socket: socket.socket, gate: Gate, demo: Demo | None
+) -> list[list[Child]]:
     """Return the children in the order in which they stop: who serves, who helps, who ships what they wrote."""
     table = settings.RUN_DIR / "ratelimit"
     table.write_bytes(b"")  # counts of an earlier run would hold against nobody's calls of this one
@@ -141,6 +145,7 @@ def _stages(options: Options, socket_: socket.socket, gate: Gate, demo: Demo | N
         "GATEWAY_WORKER_COUNT": str(options.workers),
         "GATEWAY_RATELIMIT_FILE": str(table),
         "GATEWAY_LISTEN_PORT": str(socket_.getsockname()[1]),
+        "GATEWAY_PAGES_SOCKET": _PAGES_SOCKET,
     }
     worker_command = [sys.executable, "-m", "gateway_project.server.worker", "--fd", str(socket_.fileno())]
     workers = [
@@ -154,11 +159,19 @@ def _stages(options: Options, socket_: socket.socket, gate: Gate, demo: Demo | N
         )
         for number in range(1, options.workers + 1)
     ]
+    pages_child = Child(
+        "pages",
+        [sys.executable, "-m", "gateway_project.server.pages", "--fd", str(pages_socket.fileno())],
+        env=common | {"GATEWAY_PROCESS": "pages"},
+        pass_fds=[pages_socket.fileno()],
+        hang_timeout_s=settings.HANG_TIMEOUT_S,
+        gate=gate,
+    )
     maintain, shipper = (
         Child(name, [sys.executable, _MANAGE, command], env=common, waits_for_ready=True, holds_sigterm=holds)
         for name, command, holds in (("maintain", "maintain", False), ("shipper", "ship", True))
     )
-    return [workers, [maintain, *([demo.child()] if demo else [])], [shipper]]
+    return [workers, [pages_child, maintain, *([demo.child()] if demo else [])], [shipper]]
 
 
 def _announce(options: Options, port: int, demo: Demo | None, terminal: Terminal) -> None:

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from contextlib import suppress
 from typing import Any, cast
@@ -21,32 +20,26 @@ import django
 import uvicorn
 from django.conf import settings
 
-from gateway_project.server.child import GATE_FD, HEARTBEAT_FD, READY
 from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
 from gateway_project.server.live_socket import MAX_MESSAGE_BYTES, LiveProtocol, LiveReads
+from gateway_project.server.tended import TendedServer, leave_when_orphaned, wait_at_gate
 
 logger = logging.getLogger("gateway.worker")
-_BEAT_S = 1.0
 _LAST_CONNECTIONS_S = 0.2  # a connection accepted just before the end may still bring its request
-_ORPHAN_CHECK_S = 1.0
-# How long a thread that renders a page may keep the interpreter once a call wants it; Python's own 5 ms would be added
-# to a call each time that its event loop wakes up.
+# How long another thread (the one that reads the configuration, say) may keep the interpreter once a call wants it;
+# Python's own 5 ms would be added to a call each time that its event loop wakes up.
 _SWITCH_S = 0.0005
 
 
-class Worker(uvicorn.Server):
+class Worker(TendedServer):
     """uvicorn's server, except that SIGTERM drains: see `drain`."""
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Run until a signal; the loop's own tasks (heartbeat, drain) belong to this object."""
+        """Run until a signal; the task that drains belongs to this object."""
         self.loop = asyncio.get_running_loop()
         self.parent = os.getppid()
         self.draining: asyncio.Task[None] | None = None
-        heartbeat = asyncio.create_task(self._beat())
-        try:
-            await super().serve(sockets)
-        finally:
-            heartbeat.cancel()
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Start the drain; a second SIGINT (by hand, in a terminal) ends at once."""
@@ -94,21 +87,6 @@ class Worker(uvicorn.Server):
         connections = cast("set[GatewayHttpProtocol]", self.server_state.connections)
         return sum(connection.owes_answer() for connection in connections)
 
-    async def _beat(self) -> None:
-        """Tell the parent that the event loop turns: READY once it serves, then a byte each second."""
-        descriptor = int(os.environ.get(HEARTBEAT_FD, "-1"))
-        if descriptor < 0:
-            return
-        os.set_blocking(descriptor, False)
-        while not self.started:  # noqa: ASYNC110 - uvicorn has a flag, no event
-            await asyncio.sleep(0.005)
-        beat = READY
-        while True:
-            with suppress(BlockingIOError, BrokenPipeError):
-                os.write(descriptor, beat)
-            beat = b"."
-            await asyncio.sleep(_BEAT_S)
-
 
 def make_config(app: str) -> uvicorn.Config:
     """Return uvicorn's configuration for the gateway; the protocol's limits are set on the way."""
@@ -138,15 +116,6 @@ def make_config(app: str) -> uvicorn.Config:
     )
 
 
-def _leave_when_orphaned(parent: int) -> None:
-    """End a worker whose parent died, also where its event loop hangs or the kernel knows no death signal."""
-    while os.getppid() == parent:
-        time.sleep(_ORPHAN_CHECK_S)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(settings.DRAIN_TIMEOUT_S + 5)
-    os._exit(1)
-
-
 def main() -> None:
     """Serve until SIGTERM."""
     options = argparse.ArgumentParser(prog="gateway worker")
@@ -154,14 +123,12 @@ def main() -> None:
     options.add_argument("--app", default="gateway_project.asgi:application")
     arguments = options.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
-    threading.Thread(target=_leave_when_orphaned, args=[os.getppid()], daemon=True).start()
+    leave_when_orphaned(settings.DRAIN_TIMEOUT_S + 5)
     sys.setswitchinterval(_SWITCH_S)
     django.setup()
     config = make_config(arguments.app)
     config.load()
-    if gate := os.environ.pop(GATE_FD, ""):
-        os.read(int(gate), 1)  # returns when the parent opens the gate: the database is ready
-        os.close(int(gate))
+    wait_at_gate()
     Worker(config).run(sockets=[socket.socket(fileno=arguments.fd)])
 
 

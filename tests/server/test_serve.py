@@ -92,7 +92,7 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read(make_gateway: Make
 
 def test_a_killed_child_is_started_again(make_gateway: MakeGateway) -> None:
     gateway = make_gateway()
-    for child in ("worker 1", "shipper", "maintain"):
+    for child in ("worker 1", "pages", "shipper", "maintain"):
         wait_for_children(gateway, child)
         old = gateway.pid_of(child)
         assert old

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from functools import partial
@@ -10,9 +11,10 @@ from typing import Any
 
 import psycopg
 from django import db
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from analytics.database import connect, direct_parameters
+from analytics.database import connect, direct_parameters, stand_back
 from analytics.rollup_keeper import Keeper
 from gateway_project import maintenance
 
@@ -43,6 +45,7 @@ class Command(BaseCommand):
                 _work(connection, maintenance.jobs())
             _keeper().catch_up()
             return
+        os.nice(settings.BACKGROUND_NICENESS)
         stop = threading.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: stop.set())
@@ -63,7 +66,13 @@ class Command(BaseCommand):
 
 
 def _keeper() -> Keeper:
-    return Keeper(partial(connect, "gateway roll-ups", direct_parameters()), maintenance.rollup_retention())
+    return Keeper(partial(_connect_behind, direct_parameters()), maintenance.rollup_retention())
+
+
+def _connect_behind(parameters: dict[str, Any]) -> psycopg.Connection:
+    connection = connect("gateway roll-ups", parameters)
+    stand_back(connection)
+    return connection
 
 
 def _hold_office(connection: psycopg.Connection, jobs: list[maintenance.Job], stop: threading.Event) -> None:
