@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 OFFICE = 0x6D63_7067_776D_6E03
 # The pause after a step is so many times as long as steps take of late, so they leave the database to others. It is
 # short, because a slow call is seen only by the step after its end: its row is older than what is rolled up already.
-_PAUSES_A_STEP = 3.0
+_PAUSES_A_STEP = 1.5
 PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 # How long slices are merged between two steps; what is left waits for the next.
 _MERGING_S = 0.3

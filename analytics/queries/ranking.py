@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from analytics.queries.histogram import MERGED
 from analytics.queries.measures import Group
 from analytics.queries.reading import Reading
-from analytics.queries.source import Row, fitting_cut, histograms, reads_nothing, rows, source
+from analytics.queries.source import Row, fitting_cut, reads_nothing, rows, source
 from analytics.queries.totals import SUMS, measures
 from analytics.queries.view import View
 
@@ -76,7 +77,9 @@ def _percentiles(reading: Reading, view: View, by: Sequence[str], groups: Sequen
     if not groups:
         return []
     found = source(reading, view, by, fitting_cut(view, by), only=_among(by, groups))
-    merged = {row[:-1]: row[-1] for row in rows(histograms(by, found.sql), found.parameters)}
+    names = ", ".join(by)
+    sql = f"SELECT {names}, {MERGED} FROM {found.sql} AS part GROUP BY {names}"
+    merged = {row[:-1]: row[-1] for row in rows(sql, found.parameters)}
     return [
         Group(dict(zip(by, row, strict=False)), measures(row[len(by) :], merged.get(row[: len(by)]))) for row in groups
     ]

@@ -15,9 +15,7 @@ from analytics.queries.view import View
 from analytics.rollup_cuts import (
     BIN_SHIFT,
     CALLERS,
-    CALLS_OF_BIN,
     COUNTED,
-    GAMMA,
     GRAINS,
     PEOPLE,
     TOOLS,
@@ -35,9 +33,6 @@ _RAW_MEASURES = (
     "1::bigint AS calls, (outcome <> 'ok')::int::bigint AS errors, total_us, request_bytes, response_bytes,"
     f" ARRAY[({bin_sql('total_us')}::bigint << {BIN_SHIFT}) | 1] AS latency"
 )
-_SHARES = (0.5, 0.95, 0.99)
-# The middle of a histogram bin as a share of its upper end, in milliseconds.
-_MIDDLE_MS = 2 / (GAMMA + 1) / 1000
 
 Row = tuple[Any, ...]
 
@@ -140,34 +135,6 @@ def _conditions(view: View, cut: Cut, raw: bool, only: Mapping[str, Sequence[Any
             conditions.append(f" AND {name} {condition}")  # the log's own index knows the plain column
             values.append(value)
     return "".join(conditions), values
-
-
-def histograms(names: Sequence[str], table: str) -> str:
-    """Return the statement that reads `names` and the merged histogram, from a sub-query with `latency`."""
-    listed = "".join(f"{name}, " for name in names)
-    return f"""
-        SELECT {listed}array_agg(merged) FROM (
-            SELECT {listed}((element >> {BIN_SHIFT}) << {BIN_SHIFT}) | sum(element & {CALLS_OF_BIN})::bigint AS merged
-            FROM {table} AS part CROSS JOIN LATERAL unnest(latency) AS element
-            GROUP BY {listed}element >> {BIN_SHIFT}
-        ) AS bins{f" GROUP BY {', '.join(names)}" if names else " HAVING count(*) > 0"}
-    """
-
-
-def percentiles(histogram: Sequence[int]) -> tuple[float, ...]:
-    """Return p50, p95 and p99 in milliseconds of a histogram as the roll-ups keep it, at most 5 % off.
-
-    Worked out here and not by window functions, which take longer than the rest of the statement.
-    """
-    bins = sorted(histogram)
-    calls = sum(element & CALLS_OF_BIN for element in bins)
-    found: list[float] = []
-    seen = 0
-    for element in bins:
-        seen += element & CALLS_OF_BIN
-        while len(found) < len(_SHARES) and seen >= calls * _SHARES[len(found)]:
-            found.append(GAMMA ** (element >> BIN_SHIFT) * _MIDDLE_MS)
-    return tuple(found)
 
 
 def reads_nothing(view: View) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from analytics.queries.histogram import MERGED, percentiles
 from analytics.queries.measures import Ending, Measures, Point
 from analytics.queries.reading import Reading, floor
-from analytics.queries.source import Row, fitting_cut, histograms, percentiles, reads_nothing, rows, source
+from analytics.queries.source import fitting_cut, reads_nothing, rows, source
 from analytics.queries.view import View
 from analytics.rollup_cuts import ENDINGS, FAILURES, TROUBLE
 
@@ -18,12 +19,11 @@ SUMS = (
 )
 
 
-def measures(sums: Sequence[Any], histogram: Sequence[int] | None = None) -> Measures:
-    """Return the measures of one row of SUMS; without a histogram there are no percentiles."""
+def measures(sums: Sequence[Any], merged: bytes | None = None) -> Measures:
+    """Return the measures of one row of SUMS; without a merged histogram there are no percentiles."""
     calls, errors, total_us, request_bytes, response_bytes = sums
     average = total_us / calls / 1000 if calls else None
-    p50, p95, p99 = percentiles(histogram) if histogram else (None, None, None)
-    return Measures(calls, errors, average, p50, p95, p99, request_bytes, response_bytes)
+    return Measures(calls, errors, average, *percentiles(merged), request_bytes, response_bytes)
 
 
 def totals(reading: Reading, view: View) -> Measures:
@@ -31,11 +31,8 @@ def totals(reading: Reading, view: View) -> Measures:
     if reads_nothing(view):
         return Measures()
     found = source(reading, view, (), fitting_cut(view))
-    (sums,) = rows(f"SELECT {SUMS} FROM {found.sql} AS part", found.parameters)
-    if not sums[0]:
-        return Measures()
-    merged = rows(histograms((), found.sql), found.parameters)
-    return measures(sums, merged[0][0] if merged else None)
+    ((*sums, merged),) = rows(f"SELECT {SUMS}, {MERGED} FROM {found.sql} AS part", found.parameters)
+    return measures(sums, merged)
 
 
 def series(reading: Reading, view: View, bucket: timedelta, *, with_percentiles: bool = True) -> list[Point]:
@@ -46,22 +43,18 @@ def series(reading: Reading, view: View, bucket: timedelta, *, with_percentiles:
     """
     since = floor(reading.align(view.since), bucket)
     reading.check_bucket(reading.align(view.since), bucket)
-    sums: dict[Any, Row] = {}
-    merged: dict[Any, Sequence[int]] = {}
+    counted: dict[Any, Measures] = {}
     if not reads_nothing(view):
         found = source(reading, view, (), fitting_cut(view), bucket)
         at = "date_bin(%s::interval, at, '1970-01-01 00:00:00+00')"
-        parameters = [bucket, *found.parameters]
-        sums = {row[0]: row[1:] for row in rows(f"SELECT {at}, {SUMS} FROM {found.sql} AS part GROUP BY 1", parameters)}
-        if with_percentiles:
-            sql = histograms(("bucket",), f"(SELECT {at} AS bucket, latency FROM {found.sql} AS whole)")
-            merged = dict(rows(sql, parameters))
+        merged = MERGED if with_percentiles else "NULL"
+        by_bucket = rows(
+            f"SELECT {at}, {SUMS}, {merged} FROM {found.sql} AS part GROUP BY 1", [bucket, *found.parameters]
+        )
+        counted = {row[0]: measures(row[1:-1], row[-1]) for row in by_bucket}
     points = []
     while since < view.until:
-        if since in sums:
-            points.append(Point(since, measures(sums[since], merged.get(since))))
-        else:
-            points.append(Point(since, Measures()))
+        points.append(Point(since, counted.get(since, Measures())))
         since += bucket
     return points
 
