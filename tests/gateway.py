@@ -81,7 +81,7 @@ class Gateway:
 
     # Running it
 
-    def start(self, ready_within_s: float = 60) -> Gateway:
+    def start(self, ready_within_s: float = 100) -> Gateway:
         """Start it and return once `/ready` says 200."""
         command = [*self.prefix, sys.executable, "manage.py", "serve", "--port", str(self.port)]
         command += ["--workers", str(self.workers), *self.arguments]
