@@ -285,5 +285,5 @@ class _Transport:
             self._timer.cancel()
 
 
-def _unsaid(data: bytes) -> None:
+def _unsaid(data: bytes | bytearray | memoryview[Any]) -> None:
     """Write nothing: a pong after the close, for one."""

@@ -147,6 +147,7 @@ async def test_sigterm_sends_viewers_away_at_once(make_gateway: Callable[..., Ga
     assert "Traceback" not in gateway.output(), gateway.output()[-3000:]
 
 
+@pytest.mark.alone
 async def test_sigterm_does_not_wait_for_who_never_reads(
     make_gateway: Callable[..., Gateway], config: dict[str, Any]
 ) -> None:
