@@ -6,14 +6,16 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
-PYTEST := $(PY) -m pytest
+PYTEST := $(PY) -m pytest --durations=15 --durations-min=3
+# How many processes test at the same time, each with a PostgreSQL of its own; much of a test is waiting.
+WORKERS ?= 3
 PACKAGES := gateway_project namespaces keys analytics proxy
 IMAGE ?= mcp-gateway
 # Prints one line a package while pip works, and its errors.
 SHOW := sed -un -e 's/^Collecting \([^ ]*\).*/    \1/p' -e 's/^Installing collected.*/    unpacking …/p' -e '/^ERROR/p'
 UV_COMPILE := $(VENV)/bin/uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
 
-.PHONY: help setup deps dev build run run-reload test test-unit test-integration test-all test-cover lint format \
+.PHONY: help setup deps dev build run run-reload test test-together test-alone test-unit test-integration test-all test-cover lint format \
 	typecheck bench bench-quick bench-analytics bench-analytics-quick conformance screenshots faults faults-full audit lock \
 	docker-build docker-up docker-down docker-logs clean
 
@@ -52,8 +54,13 @@ run-reload: deps ## Django's development server, restarted when a file changes (
 	$(PY) manage.py migrate --verbosity 0
 	GATEWAY_DEBUG=1 exec $(PY) manage.py runserver
 
-test: dev ## every test but the slow ones and those of `make faults`, on embedded PostgreSQL (or DATABASE_URL)
-	$(PYTEST) -m "not slow" --ignore=tests/reliability
+test: test-together test-alone ## every test but the slow ones and those of `make faults`, on embedded PostgreSQL (or DATABASE_URL)
+
+test-together: dev ## those of them that may share the machine, in WORKERS processes
+	$(PYTEST) -m "not slow and not alone" --ignore=tests/reliability -n $(WORKERS) --dist loadfile
+
+test-alone: dev ## those of them that judge times, one after the other
+	$(PYTEST) -m "alone and not slow" --ignore=tests/reliability
 
 test-unit: dev ## only the tests that need neither a database nor a gateway
 	$(PYTEST) -m "not integration and not slow and not conformance and not browser"

@@ -43,6 +43,8 @@ def _run(full: bool) -> tuple[int, list[Finding]]:
             f"--junitxml={path}",
             "-o",
             "junit_family=xunit1",
+            "--durations=15",
+            "--durations-min=3",
             *chosen,
         ]
         env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
+from django.db import connections
 
 from gateway_project import postgres
 from tests import databases
@@ -24,16 +25,17 @@ def database_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(database_server: str) -> None:
-    """pytest-django's own hook: its test database is made once the server is up."""
-
-
-@pytest.fixture(scope="session")
 def migrated_database(database_server: str) -> Iterator[str]:
     """Yield the URL of a migrated database that gateways' databases are copied from."""
     with databases.temporary(database_server, prefix="gwtemplate") as url:
         databases.migrate(url)
         yield url
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, migrated_database: str) -> None:
+    """pytest-django's own hook: its test database is a copy too, so that a run migrates once."""
+    connections["default"].settings_dict["TEST"]["TEMPLATE"] = databases.name_of(migrated_database)
 
 
 @pytest.fixture

@@ -81,15 +81,19 @@ class Gateway:
 
     # Running it
 
-    def start(self, ready_within_s: float = 60) -> Gateway:
-        """Start it and return once `/ready` says 200."""
+    def start(self, ready_within_s: float = 100) -> Gateway:
+        """Start it and return once `/ready` says 200; one that does not get so far is ended."""
         command = [*self.prefix, sys.executable, "manage.py", "serve", "--port", str(self.port)]
         command += ["--workers", str(self.workers), *self.arguments]
         if self.config_path is not None:
             command += ["--config", str(self.config_path)]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
-        wait_for(self._is_ready, ready_within_s, self._not_ready)
+        try:
+            wait_for(self._is_ready, ready_within_s, self._not_ready)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def _is_ready(self) -> bool:
@@ -117,14 +121,17 @@ class Gateway:
 
     def close(self) -> None:
         """Stop it if it runs, and remove its files."""
+        self._end()
+        if self.own_dir is not None:
+            shutil.rmtree(self.own_dir, ignore_errors=True)
+
+    def _end(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill9()
-        if self.own_dir is not None:
-            shutil.rmtree(self.own_dir, ignore_errors=True)
 
     # Talking to it
 

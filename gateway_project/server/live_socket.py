@@ -27,8 +27,8 @@ READ_BYTES = 4096
 # What may wait in this process for a slow reader, and in the system besides.
 HIGH_WATER_BYTES, SEND_BUFFER_BYTES = 32 << 10, 64 << 10
 UNREAD_S = 30.0
-# How long a closed connection may take to be read to its end.
-CLOSE_S = 2.0
+# How long a closed connection may take to be read to its end, and how much is still taken from its client meanwhile.
+CLOSE_S, CLOSE_BYTES = 2.0, 64 << 10
 # Everything that a client may send: filters are small and rare.
 WINDOW_S, WINDOW_BYTES = 10.0, 64 << 10
 MAX_FRAGMENTS = 16
@@ -93,6 +93,9 @@ class LiveSocket(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand on what was read, unless it is too much."""
+        if self.inner.transport.is_closing():
+            self.inner.transport.discard(nbytes)  # type: ignore[attr-defined]
+            return
         now = time.monotonic()
         if now >= self._window_ends:
             self._window_ends, self._received = now + WINDOW_S, 0
@@ -227,10 +230,14 @@ class _Transport:
         self._reasons: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._is_lost = False
+        self._discarded = 0
         self.write = transport.write
-        self.is_closing = transport.is_closing
         self.get_extra_info = transport.get_extra_info
         self.abort = transport.abort
+
+    def is_closing(self) -> bool:
+        """Return whether nothing more is said."""
+        return self._timer is not None or self._transport.is_closing()
 
     def hold(self, reason: str) -> None:
         """Read nothing until this reason, and every other, is gone."""
@@ -240,7 +247,7 @@ class _Transport:
     def release(self, reason: str) -> None:
         """Take a reason away."""
         self._reasons.discard(reason)
-        if not self._reasons and not self._transport.is_closing():
+        if not self._reasons and not self.is_closing():
             self._transport.resume_reading()
 
     def pause_reading(self) -> None:
@@ -252,13 +259,31 @@ class _Transport:
         self.release("message")
 
     def close(self) -> None:
-        """Close once everything is written, or soon all the same."""
-        self._transport.close()
-        if self._timer is None and not self._is_lost:
-            self._timer = self._loop.call_later(CLOSE_S, self._transport.abort)
+        """Say nothing more, and close once the client has closed too, or soon all the same.
+
+        A socket that is closed with bytes unread, or that gets some later, answers with a reset, and a client that
+        meets a reset while it sends does not read why it was closed: RFC 6455 section 7.1.1 (and RFC 9112 section 9.6).
+        """
+        if self.is_closing() or self._is_lost:
+            return
+        self._timer = self._loop.call_later(CLOSE_S, self._transport.abort)
+        self.write = _unsaid
+        with suppress(OSError):  # reset a moment ago; uvloop closes it then
+            self._transport.write_eof()
+            self._transport.resume_reading()
+
+    def discard(self, nbytes: int) -> None:
+        """Throw away what a client sends that has not seen the close yet; one that goes on is cut off."""
+        self._discarded += nbytes
+        if self._discarded > CLOSE_BYTES:
+            self._transport.abort()
 
     def lost(self) -> None:
         """The connection is gone."""
         self._is_lost = True
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _unsaid(data: bytes | bytearray | memoryview[Any]) -> None:
+    """Write nothing: a pong after the close, for one."""

@@ -177,6 +177,7 @@ async def test_a_url_that_cannot_be_is_called_so(url: str) -> None:
     assert (await probe(url)).reason == "url_invalid"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "url",
     [

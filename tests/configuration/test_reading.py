@@ -57,9 +57,9 @@ def test_a_file_of_a_hundred_megabytes_is_refused_without_being_read(tmp_path: P
     path = tmp_path / "huge.yaml"
     with path.open("wb") as stream:
         stream.truncate(100 << 20)
-    began = time.monotonic()
+    began = time.process_time()
     assert "larger than 16 MiB" in refusal(path)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_the_limit_counts_to_the_byte(write: Write) -> None:
@@ -89,9 +89,9 @@ def refusal_after_expansion(path: Path) -> str:
 def test_an_alias_bomb_is_refused_at_once(write: Write) -> None:
     lines = ['a0: &a0 ["x","x","x","x","x","x","x","x","x"]']
     lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    began = time.monotonic()
+    began = time.process_time()
     assert "repeat more than 50000 values" in refusal(write("\n".join(lines)))
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import filecmp
 import functools
 import json
 import shutil
 import subprocess
 from pathlib import Path
 
+from tests import npm
+from tests.npm import NodeMissing
+
 HERE = Path(__file__).resolve().parent
 MODULES = HERE / "node_modules"
 OLDEST_MAJOR = 22
-INSTALLED_LOCK = MODULES / ".installed-lock.json"
 
 CONFORMANCE = MODULES / "@modelcontextprotocol/conformance/dist/index.js"
 REQUIREMENTS = MODULES / "@modelcontextprotocol/conformance/requirements"
@@ -20,27 +21,9 @@ EVERYTHING = MODULES / "@modelcontextprotocol/server-everything/dist/index.js"
 INSPECTOR = MODULES / "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 
 
-class NodeMissing(Exception):
-    """Node or npm is not there; the message says what to install."""
-
-
-@functools.cache
 def install() -> None:
-    """Install the packages unless the installed ones are those of the lock file.
-
-    Raises:
-        NodeMissing: npm is not on the PATH.
-    """
-    lock = HERE / "package-lock.json"
-    if INSTALLED_LOCK.exists() and filecmp.cmp(lock, INSTALLED_LOCK, shallow=False):
-        return
-    npm = shutil.which("npm")
-    if npm is None:
-        raise NodeMissing("npm is not on the PATH: install Node.js (Debian: apt install npm) and run this again")
-    print("installing the npm packages of tests/conformance (once, about half a minute) …", flush=True)
-    command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error"]
-    subprocess.run(command, cwd=HERE, check=True)
-    shutil.copyfile(lock, INSTALLED_LOCK)
+    """Install the packages unless the installed ones are those of the lock file. Raises NodeMissing."""
+    npm.install(HERE)
 
 
 @functools.cache

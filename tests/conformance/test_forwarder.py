@@ -61,6 +61,7 @@ async def test_each_request_of_a_connection_gets_the_header_and_keeps_its_own(up
     assert first["body"] == second["body"] == BODY.decode()
 
 
+@pytest.mark.alone
 async def test_events_pass_as_they_come_and_a_leaving_client_is_passed_on(upstream: str, port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST /sse-comments HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import filecmp
 import functools
-import shutil
-import subprocess
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
 
+from tests import npm
+
 HERE = Path(__file__).resolve().parent
 SCRIPT = HERE / "node_modules/axe-core/axe.min.js"
-_INSTALLED_LOCK = HERE / "node_modules/.installed-lock.json"
 _GRAVE = ("serious", "critical")
 
 
 @functools.cache
 def _source() -> str:
     """Return axe-core's text, installing it when it is not there in the version of the lock file."""
-    lock = HERE / "package-lock.json"
-    if not (_INSTALLED_LOCK.exists() and filecmp.cmp(lock, _INSTALLED_LOCK, shallow=False)):
-        npm = shutil.which("npm")
-        assert npm is not None, "npm is not on the PATH: install Node.js (Debian: apt install npm) and run this again"
-        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error"]
-        subprocess.run(command, cwd=HERE, check=True)
-        shutil.copyfile(lock, _INSTALLED_LOCK)
+    npm.install(HERE)
     return SCRIPT.read_text()
 
 

@@ -39,6 +39,8 @@ for name, role in json.loads(ROLES).items():
     sessions[name] = session.session_key
 print(json.dumps(sessions))
 """
+# After which nothing is expected any more; what may take how long is measured by the tests that promise it.
+PATIENCE_S = 20.0
 EVERYBODY = {"root": "superuser", "alice": "member", "ann": "auditor", "nobody": ""}
 
 
@@ -71,7 +73,7 @@ class Live:
         assert (await live.read())["type"] == "hello"
         return live
 
-    async def read(self, within_s: float = 5) -> dict[str, Any]:
+    async def read(self, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """Return the next message. Raises ConnectionClosed, TimeoutError."""
         async with asyncio.timeout(within_s):
             message: dict[str, Any] = json.loads(await self.socket.recv())
@@ -80,7 +82,7 @@ class Live:
             self.rows += message["rows"]
         return message
 
-    async def until(self, condition: Any, within_s: float = 5) -> dict[str, Any]:
+    async def until(self, condition: Any, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """Read on until a message meets the condition, and return it."""
         deadline = time.monotonic() + within_s
         while True:
@@ -90,7 +92,7 @@ class Live:
 
     async def listening(self) -> Self:
         """Wait until rows can arrive: the worker listens, and the shipper has had time to see that it does."""
-        await self.until(lambda message: message.get("feed") == "listening", 10)
+        await self.until(lambda message: message.get("feed") == "listening")
         await asyncio.sleep(1.2)
         return self
 
@@ -104,7 +106,7 @@ class Live:
                 break
         return self.rows[before:]
 
-    async def row(self, within_s: float = 3, **values: Any) -> dict[str, Any]:
+    async def row(self, within_s: float = PATIENCE_S, **values: Any) -> dict[str, Any]:
         """Read on until a row with these values is there, and return it."""
 
         def found(message: dict[str, Any]) -> bool:
@@ -123,7 +125,7 @@ class Live:
         wanted = {name: value for name, value in fields.items() if value not in (None, False, "")}
         return await self.until(lambda message: message.get("filter") == wanted or message["type"] == "error")
 
-    async def closed(self, within_s: float = 5) -> tuple[int, str]:
+    async def closed(self, within_s: float = PATIENCE_S) -> tuple[int, str]:
         """Read to the end and return the close code and its reason."""
         try:
             async with asyncio.timeout(within_s):

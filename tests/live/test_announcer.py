@@ -108,6 +108,7 @@ def test_rows_that_are_none_do_no_harm(url: str) -> None:
         assert heard(connection, 0.5) == (["t0"], 0)
 
 
+@pytest.mark.alone
 def test_shipping_goes_on_while_announcing_cannot(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Another role may not even connect: everything that the announcer does fails, and every row is shipped."""
     journal = Journal(tmp_path)
@@ -148,9 +149,9 @@ def test_a_killed_connection_is_made_anew(url: str) -> None:
 def test_what_it_costs_while_nobody_watches(url: str, rows: int) -> None:
     announcer = Announcer(partial(connect, "test announcer", dict(conninfo_to_dict(url))))
     block = lines(rows)
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(100_000):
         announcer.put(block)
-    each_ns = (time.perf_counter() - begun) / 100_000 * 1e9
+    each_ns = (time.process_time() - begun) / 100_000 * 1e9
     print(f"a block of {rows} rows that nobody watches: {each_ns:.0f} ns")
     assert each_ns < 5000

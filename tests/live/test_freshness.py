@@ -6,12 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.gateway import Gateway
 from tests.live.client import Live, People
 
 FLOOR_S = 2.0
 
 
+@pytest.mark.alone
 async def test_a_call_is_seen_within_two_seconds(live: Gateway, people: People, call: Callable[..., str]) -> None:
     viewers = [await (await Live.open(live, people.sessions["root"])).listening() for _ in range(8)]
     took: list[float] = []

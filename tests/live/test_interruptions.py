@@ -123,6 +123,7 @@ async def test_a_junk_announcement_does_no_harm(live: Gateway, people: People, c
     await viewer.close()
 
 
+@pytest.mark.alone
 async def test_sigterm_sends_viewers_away_at_once(make_gateway: Callable[..., Gateway], config: dict[str, Any]) -> None:
     env = ENVIRONMENT | {"GATEWAY_DRAIN_NOTICE_S": "1", "GATEWAY_DRAIN_TIMEOUT_S": "10"}
     gateway = make_gateway(workers=2, config=config, env=env)
@@ -146,6 +147,7 @@ async def test_sigterm_sends_viewers_away_at_once(make_gateway: Callable[..., Ga
     assert "Traceback" not in gateway.output(), gateway.output()[-3000:]
 
 
+@pytest.mark.alone
 async def test_sigterm_does_not_wait_for_who_never_reads(
     make_gateway: Callable[..., Gateway], config: dict[str, Any]
 ) -> None:

@@ -59,6 +59,7 @@ def test_a1_no_credential(caller: Caller, headers: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "token",
     [GOOD[:-1], GOOD + "x", GOOD.swapcase(), GOOD.upper(), GOOD + "%00", GOOD + ",", "é" * 40, "x" * 600, "a.b.c"],
+    ids=["shorter", "longer", "swapped", "upper", "NUL", "comma", "not ASCII", "long", "none"],
 )
 def test_a2_a_key_that_is_nearly_right(caller: Caller, header: str, token: str) -> None:
     value = f"Bearer {token}" if header == "Authorization" else token

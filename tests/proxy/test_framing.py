@@ -142,6 +142,7 @@ def test_hf8_odd_bytes_in_a_header_value_are_inert(caller: Caller) -> None:
         assert found in ([200], [400])
 
 
+@pytest.mark.alone
 def test_hf14_a_slow_head_is_cut_in_time(caller: Caller) -> None:
     with Connection(caller.port) as connection:
         connection.send(b"POST /mcp/echo HTTP/1.1\r\nHost: 127.0.0.1\r\n")
@@ -160,6 +161,7 @@ def test_hf14_a_silent_connection_is_cut_in_time(caller: Caller) -> None:
         assert connection.wait_closed(4) < 3.5
 
 
+@pytest.mark.alone
 def test_hf14_a_slow_body_is_cut_in_time(caller: Caller, untouched: None) -> None:
     with Connection(caller.port) as connection:
         begun = time.monotonic()
@@ -192,6 +194,7 @@ def test_hf16_the_absolute_form_of_our_own_host_is_served(caller: Caller) -> Non
     assert statuses(caller, data) == [200]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("second", [b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"junk\0", b""])
 def test_hf17_a_client_that_leaves_behind_a_pipelined_request_is_noticed(caller: Caller, second: bytes) -> None:
     before = caller.count()["left"]

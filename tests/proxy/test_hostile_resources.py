@@ -7,6 +7,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.proxy.plane import HOSTILE_ANSWER_BYTES, Caller, tool_call
 from tests.upstreams.hostile import BEHAVIOURS
 
@@ -18,6 +20,7 @@ def _resources(caller: Caller) -> tuple[int, int]:
     return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir(f"/proc/{pid}/fd"))
 
 
+@pytest.mark.alone
 def test_p6_a_hostile_upstream_cannot_exhaust_the_gateway(caller: Caller) -> None:
     """Twenty behaviours at once, twice over; afterwards memory and descriptors are back."""
     caller.post("h-ok", tool_call())
@@ -45,6 +48,7 @@ def test_p6_a_hostile_upstream_cannot_exhaust_the_gateway(caller: Caller) -> Non
     assert caller.post("h-ok", tool_call()).text == "ok"
 
 
+@pytest.mark.alone
 def test_p7_a_decompression_bomb_is_refused_at_its_head(caller: Caller) -> None:
     """64 MiB, compressed a thousand times: nothing of it is inflated, whoever asked for it."""
     caller.post("h-gzip-bad", tool_call())

@@ -87,6 +87,7 @@ def test_a_broken_answer_becomes_an_error_of_ours(caller: Caller, name: str, acc
     assert len(caller.names_called("hostile")) == 1, "the call was repeated"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", RELAYED)
 def test_u13_u14_u15_an_http_error_with_a_json_rpc_error_passes(caller: Caller, name: str) -> None:
     begun = time.monotonic()

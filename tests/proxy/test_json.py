@@ -145,6 +145,7 @@ def test_j11_no_content_type(caller: Caller) -> None:
     expect_refused(caller.post("echo", GOOD, {"Content-Type": None}), [415], [INVALID])  # type: ignore[dict-item]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "arguments",
     [

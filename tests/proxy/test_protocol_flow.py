@@ -235,6 +235,7 @@ def test_a_key_has_only_so_many_streams(caller: Caller) -> None:
     caller.open_stream("open", headers=session.headers, key="streaming").close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 @pytest.mark.parametrize("namespace", ["echo", "kept"])
 @pytest.mark.parametrize("is_bare", [True, False])

@@ -98,6 +98,7 @@ async def test_an_answer_that_has_no_body_ends_with_its_head(status: str) -> Non
             assert server.connections == connections
 
 
+@pytest.mark.alone
 def test_an_idle_connection_is_closed_before_a_server_would() -> None:
     closings: list[float] = []
 

@@ -97,6 +97,7 @@ async def test_the_cap_holds_for_what_is_declared_and_for_what_comes() -> None:
         assert await call(client, cap=1001) == (200, b"x" * 1001)
 
 
+@pytest.mark.alone
 @on_both_loops
 async def test_draining_gives_back_what_ends_soon_and_closes_the_rest() -> None:
     async def script(peer: Peer) -> None:
@@ -204,6 +205,7 @@ def black_hole(port: int) -> Iterator[str]:
         yield "127.0.0.9"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("order", ["dead first", "refusing first", "silent only"])
 @on_both_loops
 async def test_an_address_that_does_not_answer_hinders_no_other(order: str, names: dict[str, list[str]]) -> None:

@@ -132,6 +132,7 @@ async def test_a_server_without_tls_gets_no_request(authority: Authority) -> Non
         assert failure.value.reason == "upstream_tls" and server.requests == []
 
 
+@pytest.mark.alone
 @on_both_loops
 async def test_a_handshake_that_hangs_ends_with_the_connect_deadline(authority: Authority) -> None:
     async def script(peer: Peer) -> None:

@@ -26,6 +26,10 @@ class Upstream:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def open(self) -> set[str]:
+        """Which calls wait there now, by their nonces."""
+        return set(self._get("_open"))
+
     def left(self) -> dict[str, float]:
         """Who left, and when (monotonic clock)."""
         return dict(self._get("_left"))

@@ -129,17 +129,21 @@ def chatty_postgres() -> Iterator[ExternalPostgres]:
         server.close()
 
 
+# They write the request log, add it up and make its partitions, as often as time goes by and not as calls come.
+UPKEEP = tuple(f"gateway {name}|" for name in ("shipper", "announcer", "roll-ups", "maintain"))
+
+
 def _statements(server: ExternalPostgres) -> list[str]:
-    """What was asked of the database so far, by anybody but the shipper, which writes the request log."""
+    """What was asked of the database so far, by anybody but the processes of the upkeep."""
     lines = server.log.read_text(errors="replace").splitlines()
-    others = (line for line in lines if not line.startswith("gateway shipper|"))
+    others = (line for line in lines if not line.startswith(UPKEEP))
     return [line for line in others if "LOG:  statement: " in line or "LOG:  execute " in line]
 
 
 async def _settled(server: ExternalPostgres) -> int:
-    """Return how many statements there were once no process had read the keys for a second."""
+    """Return how many statements there were once no process had read the keys for two seconds."""
     count, since = -1, time.monotonic()
-    while time.monotonic() < since + 1:
+    while time.monotonic() < since + 2:
         await asyncio.sleep(0.2)
         if (now := sum("keys_" in line for line in _statements(server))) != count:
             count, since = now, time.monotonic()
@@ -178,10 +182,10 @@ async def test_refusals_over_a_socket_take_as_long_and_cost_no_sql(
         "P21",
         f"{count:,} requests with wrong keys that agree with a real one to four lengths, in random order",
         f"|t| {verdict.worst:.1f} at most (control {verdict.control:.1f}); {verdict.visible_ns / 1000:.1f} µs would "
-        f"have shown; {len(about_keys)} SQL statements about keys, {len(asked)} in all by the upkeep of every process",
+        f"have shown; {len(about_keys)} SQL statements about keys, {len(asked)} in all but for the upkeep's",
         f"|t| < {NOISE}, 0 SQL",
     )
     assert verdict.worst < NOISE
     assert about_keys == []
-    assert len(asked) < count / 20, "something asks the database at every refusal"
+    assert len(asked) < count / 50, "something asks the database at every refusal"
     assert before > 100, "the server's log was not read"

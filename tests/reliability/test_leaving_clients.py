@@ -19,8 +19,31 @@ CLIENTS = 100
 HABITS = ["plain", "reset", "pipelined"]
 
 
-async def _hang_and_leave(port: int, name: str, habit: str, stay_s: float) -> float:
-    """Call `hang`, leave after `stay_s`, and return when that was (monotonic clock)."""
+class Arrivals:
+    """Which calls have reached the upstream."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._names: set[str] = set()
+
+    async def watch(self) -> None:
+        """Ask the upstream again and again."""
+        while True:
+            self._names |= await asyncio.to_thread(self._upstream.open)
+            await asyncio.sleep(0.02)
+
+    async def of(self, name: str, within_s: float = 20) -> None:
+        """Wait for a call. Raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while name not in self._names:
+                await asyncio.sleep(0.01)
+
+
+async def _hang_and_leave(port: int, name: str, habit: str, stay_s: float, arrivals: Arrivals) -> float:
+    """Call `hang`, leave after `stay_s`, and return when that was (monotonic clock).
+
+    On a busy machine `stay_s` may be over before the call is at the upstream, which could not see anybody leave then.
+    """
     connection = await Connection.open(port)
     body = tool_call("hang", {"nonce": name})
     connection.send("POST", PATH, protocol_headers(KEYS["first"], name), body)
@@ -30,6 +53,7 @@ async def _hang_and_leave(port: int, name: str, habit: str, stay_s: float) -> fl
         second = tool_call("echo", {"nonce": f"{name}-second"}, 2)
         connection.send("POST", PATH, protocol_headers(KEYS["first"], f"{name}-second"), second)
     await asyncio.sleep(stay_s)
+    await arrivals.of(name)
     if habit == "reset":
         connection.reset()
     else:
@@ -74,8 +98,11 @@ async def test_the_upstream_call_of_a_client_that_left_is_dropped(
     chance = random.Random(habit)
     port, run = four_workers.port, f"left{random.getrandbits(32):x}"
     names = [f"{run}-{number}" for number in range(CLIENTS)]
-    leaving = [_hang_and_leave(port, name, habit, chance.uniform(0.2, 2)) for name in names]
+    arrivals = Arrivals(upstream)
+    watching = asyncio.create_task(arrivals.watch())
+    leaving = [_hang_and_leave(port, name, habit, chance.uniform(0.2, 2), arrivals) for name in names]
     closed = dict(zip(names, await asyncio.gather(*leaving), strict=True))
+    watching.cancel()
     seen = await _seen_leaving(upstream, set(names), within_s=5)
     slowest = max((seen[name] - closed[name] for name in seen), default=0.0)
     in_time = sum(seen[name] - closed[name] <= 1 for name in seen)

@@ -183,6 +183,7 @@ def answers(gateway: Gateway) -> bool:
         return False
 
 
+@pytest.mark.alone
 def test_it_stops_in_order_and_leaves_nothing(make_gateway: MakeGateway) -> None:
     gateway = make_gateway(embedded=True)
     wait_for_children(gateway, "shipper", "maintain")
@@ -193,6 +194,7 @@ def test_it_stops_in_order_and_leaves_nothing(make_gateway: MakeGateway) -> None
     assert "Traceback" not in gateway.output()
 
 
+@pytest.mark.alone
 def test_a_second_interrupt_stops_at_once(make_gateway: MakeGateway) -> None:
     gateway = make_gateway(env={"GATEWAY_DRAIN_NOTICE_S": "60"})
     assert gateway.process is not None

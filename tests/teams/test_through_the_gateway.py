@@ -91,6 +91,7 @@ def test_a_key_from_the_page_opens_the_chosen_namespaces_and_no_other(running: G
     assert owner == [("alice", False, "own")]
 
 
+@pytest.mark.alone
 def test_who_is_taken_out_of_the_team_by_its_admin_is_refused_at_once(running: Gateway) -> None:
     key = Person(running, "bob").issue("one", "two")
     wait_for(lambda: codes(running, key, "one", 4) == {200}, 10)
@@ -98,6 +99,7 @@ def test_who_is_taken_out_of_the_team_by_its_admin_is_refused_at_once(running: G
     lost(running, key, "one", 401, lambda: boss.submit(path), "a member is removed on the team's page")
 
 
+@pytest.mark.alone
 def test_a_namespace_that_leaves_the_team_by_plain_sql_is_gone_for_its_keys(running: Gateway) -> None:
     key = Person(running, "carol").issue("one", "two")
     wait_for(lambda: codes(running, key, "two", 4) == {200}, 10)
@@ -108,6 +110,7 @@ def test_a_namespace_that_leaves_the_team_by_plain_sql_is_gone_for_its_keys(runn
     assert codes(running, key, "one") == {200}
 
 
+@pytest.mark.alone
 def test_a_disabled_account_has_no_key_any_more(running: Gateway) -> None:
     person = Person(running, "carol")
     key = person.issue("one")

@@ -38,8 +38,9 @@ def tool_text(name: str, arguments: dict[str, Any]) -> str:
 
 
 class EchoFast:
-    """The ASGI application. GET /_count tells how many calls there were, GET /_left who left when.
+    """The ASGI application. GET /_count tells how many calls there were, /_open which wait, /_left who left when.
 
+    `/_open` lists the `nonce` arguments of the calls that hang or stream at this moment.
     `/_left` maps the `nonce` argument of each abandoned call to the moment at which the upstream saw its caller
     leave, in seconds of the host's monotonic clock.
     """
@@ -47,6 +48,7 @@ class EchoFast:
     def __init__(self, *, delay_s: float = 0.0, sessions: bool = False, standing: bool = False) -> None:
         self.delay_s = delay_s
         self.standing = standing
+        self.open: set[str] = set()
         self.left: dict[str, float] = {}
         self.sessions: set[str] | None = set() if sessions else None
         self.count = {"calls": 0, "answered": 0, "open": 0, "left": 0}
@@ -55,8 +57,9 @@ class EchoFast:
         """Serve one request; lifespan is not offered."""
         if scope["type"] != "http":
             return
-        if scope["path"] in ("/_count", "/_left"):
-            await _reply(send, 200, self.count if scope["path"] == "/_count" else self.left)
+        if scope["path"].startswith("/_"):
+            told = {"/_count": self.count, "/_open": sorted(self.open), "/_left": self.left}
+            await _reply(send, 200, told[scope["path"]])
             return
         body = (message := await receive()).get("body", b"")
         while message.get("more_body", False):
@@ -136,6 +139,7 @@ class EchoFast:
     async def _watched(self, work: Any, receive: Receive, nonce: str) -> None:
         """Run a long call until it ends or its caller leaves, which is counted as `left` and noted by its nonce."""
         self.count["open"] += 1
+        self.open.add(nonce)
         working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(receive())
         try:
             await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -144,6 +148,7 @@ class EchoFast:
                 self.left[nonce] = time.monotonic()
         finally:
             self.count["open"] -= 1
+            self.open.discard(nonce)
             working.cancel()
             leaving.cancel()
 

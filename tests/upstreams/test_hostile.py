@@ -188,6 +188,7 @@ def test_handshake_is_answered_before_a_behaviour_plays(upstream: str) -> None:
     assert _play(upstream, "/close?all=1", opening) == (b"", "closed")
 
 
+@pytest.mark.alone
 def test_what_arrives_and_how_it_ends_is_on_record(upstream: str) -> None:
     urllib.request.urlopen(urllib.request.Request(f"{upstream}/_seen", method="DELETE")).close()
     client = _connect(upstream, "/hang")

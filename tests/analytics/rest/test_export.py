@@ -80,6 +80,7 @@ def test_rows_arrive_while_later_ones_are_read(exporting: tuple[Gateway, dict[st
     assert peak - before < 16 * 1024
 
 
+@pytest.mark.alone
 def test_the_event_loop_goes_on_meanwhile(exporting: tuple[Gateway, dict[str, str]]) -> None:
     gateway, headers = exporting
     waits: list[float] = []
@@ -116,6 +117,7 @@ def stalled(gateway: Gateway, headers: dict[str, str]) -> socket.socket:
     return reader
 
 
+@pytest.mark.alone
 def test_readers_that_stop_reading_hold_no_connection_and_keep_nobody_waiting(
     exporting: tuple[Gateway, dict[str, str]],
 ) -> None:
@@ -152,6 +154,7 @@ def _is_quiet(gateway: Gateway) -> bool:
     return True
 
 
+@pytest.mark.alone
 def test_a_reader_that_leaves_ends_the_reading(exporting: tuple[Gateway, dict[str, str]]) -> None:
     gateway, headers = exporting
     for _ in range(5):
