@@ -322,7 +322,12 @@ CACHES = {
     },
 }
 if REDIS_URL:
-    CACHES["ratelimit"] = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    CACHES["ratelimit_alone"] = CACHES["ratelimit"]
+    CACHES["ratelimit"] = {
+        "BACKEND": "gateway_project.redis_cache.SharedCounters",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": REDIS_TIMEOUT_S, "socket_timeout": REDIS_TIMEOUT_S},
+    }
 RATELIMIT_USE_CACHE = "ratelimit"
 # Per-process counters are right for what they guard here: sign-in and REST views, not the data plane.
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
