@@ -233,7 +233,7 @@ if RATE_LIMIT_STRATEGY not in ("token_bucket", "sliding_window"):
 REDIS_URL = text("REDIS_URL") or text("GATEWAY_RATE_LIMIT__REDIS_URL")
 if REDIS_URL and urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
-REDIS_TIMEOUT_S = number("GATEWAY_REDIS_TIMEOUT_S", 0.1, 0.005, 10)
+REDIS_TIMEOUT_S = number("GATEWAY_REDIS_TIMEOUT_S", 0.25, 0.005, 10)
 RATE_LIMIT_DOWN = text("GATEWAY_RATE_LIMIT_DOWN", "open")
 if RATE_LIMIT_DOWN not in ("open", "closed"):
     raise ImproperlyConfigured(f"GATEWAY_RATE_LIMIT_DOWN is {RATE_LIMIT_DOWN!r}; it must be open or closed.")

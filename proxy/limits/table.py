@@ -88,35 +88,36 @@ class LimitTable:
 
     def _weigh(self, limits: Sequence[Limit], places: Sequence[int], now: float) -> Verdict:
         """Ask every limit. One verdict is made at the end: objects cost more than the arithmetic."""
+        times = self._float
         deciding, least, full_s, wait_s = limits[0], -1, 0.0, 0.0
-        for limit, place in zip(limits, places, strict=True):
+        for limit, place in zip(limits, places):  # noqa: B905 - as long as each other; checking it costs
             if limit.requests <= 0:
                 return Verdict(limit, False, 0, _RETRY_OF_NOTHING_S, _RETRY_OF_NOTHING_S)
-            weigh = self._weigh_window if limit.sliding else self._weigh_bucket
-            remaining, reset_s, retry_s = weigh(limit, place, now)
+            if limit.sliding:
+                remaining, reset_s, retry_s = self._weigh_window(limit, place, now)
+            else:
+                # The bucket, in place and not as a function of its own, which would cost as much again.
+                interval, tolerance = limit.interval_s, limit.tolerance_s
+                reset_s = times[place + _STATE] - now
+                if reset_s < 0:
+                    reset_s = 0.0
+                elif reset_s > tolerance:
+                    # From a time when the limit was another one. It is empty now, no more, and fills from here.
+                    reset_s = tolerance
+                    times[place + _STATE] = now + tolerance
+                left_s = tolerance - reset_s - interval
+                if left_s < -1e-9:
+                    remaining, retry_s = 0, -left_s
+                else:
+                    remaining, reset_s, retry_s = int(left_s / interval + 1e-6), reset_s + interval, 0.0
             if retry_s > wait_s:
                 deciding, least, full_s, wait_s = limit, 0, reset_s, retry_s
             elif not wait_s and (remaining < least or least < 0):
                 deciding, least, full_s = limit, remaining, reset_s
         return Verdict(deciding, not wait_s, least, full_s, wait_s)
 
-    def _weigh_bucket(self, limit: Limit, place: int, now: float) -> tuple[int, float, float]:
-        """Return calls left after this one, seconds until full again, seconds to wait (0: the call fits)."""
-        tolerance, interval = limit.tolerance_s, limit.interval_s
-        ahead = self._float[place + _STATE] - now
-        if ahead < 0:
-            ahead = 0.0
-        elif ahead > tolerance:
-            # From a time when the limit was another one. The bucket is empty now, no more, and fills from here.
-            ahead = tolerance
-            self._float[place + _STATE] = now + tolerance
-        due = ahead + interval
-        if due > tolerance + 1e-9:
-            return 0, ahead, due - tolerance
-        return int((tolerance - due) / interval + 1e-6), due, 0.0
-
     def _weigh_window(self, limit: Limit, place: int, now: float) -> tuple[int, float, float]:
-        """Return the same for a sliding window."""
+        """Return calls left after this one, seconds until full again, seconds to wait (0: the call fits)."""
         requests, start, whole = limit.requests, now - limit.window_s, self._whole
         count, ring, times = whole[place + _STATE], place + _RING, self._float
         capacity = whole[place + _SIZE] - _RING
@@ -139,15 +140,15 @@ class LimitTable:
         return requests - (count - low) - 1, float(limit.window_s), 0.0
 
     def _count(self, limits: Sequence[Limit], places: Sequence[int], now: float) -> None:
-        for limit, place in zip(limits, places, strict=True):
-            if limit.requests <= 0:
-                continue
+        times, whole = self._float, self._whole
+        for limit, place in zip(limits, places):  # noqa: B905
             if limit.sliding:
-                count = self._whole[place + _STATE]
-                self._float[place + _RING + count % (self._whole[place + _SIZE] - _RING)] = now
-                self._whole[place + _STATE] = count + 1
+                count = whole[place + _STATE]
+                times[place + _RING + count % (whole[place + _SIZE] - _RING)] = now
+                whole[place + _STATE] = count + 1
             else:
-                self._float[place + _STATE] = max(self._float[place + _STATE], now) + limit.interval_s
+                arrival = times[place + _STATE]
+                times[place + _STATE] = (arrival if arrival > now else now) + limit.interval_s
 
     # -- places --
 
