@@ -81,6 +81,7 @@ class Runtime:
         try:
             async with asyncio.timeout(10):
                 await self._first_snapshot.wait()
+                await self.limiter.settle()
         except TimeoutError:
             logger.warning("no configuration yet; the gateway answers 503 until the database can be read")
 

@@ -46,6 +46,11 @@ class Limiter:
         if self.shared is not None:
             await self.shared.run(self.counted)
 
+    async def settle(self) -> None:
+        """Wait until it is known whether Redis answers, so that the first calls of a process count with the others."""
+        if self.shared is not None:
+            await self.shared.tried.wait()
+
     async def admit_shared(self, limits: Sequence[Limit]) -> Verdict:
         """Count one call against all `limits` on all hosts if it fits every one of them, and against none if not.
 

@@ -44,6 +44,7 @@ class SharedCounts:
         self._wake = asyncio.Event()
         self._told_down = False
         self._sha = ""
+        self.tried = asyncio.Event()  # set once Redis has been asked for the first time, whatever came of it
         self.up = False
 
     async def ask(self, limits: Sequence[Limit]) -> Verdict | None:
@@ -70,6 +71,7 @@ class SharedCounts:
                 self._say_down(error)
             finally:
                 self.up = False
+                self.tried.set()
                 self._release()
                 await _close(client)
             await asyncio.sleep(pause)
@@ -138,6 +140,7 @@ class SharedCounts:
 
     def _say_up(self, counted: Counted) -> None:
         self.up = True
+        self.tried.set()
         if self._told_down:
             extra = {"decided_alone": counted.alone, "refused": counted.refused}
             logger.warning("Redis answers again; limits hold over all hosts", extra=extra)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.gateway import Gateway, wait_for
@@ -186,6 +187,20 @@ def test_what_an_admin_edits_is_in_force_at_the_next_request(gateway: Gateway, l
     gateway.query("UPDATE keys_ratelimit SET enabled = false")
     wait_for(lambda: "x-ratelimit-limit" not in ask(gateway).headers, 2, "the limit that was taken away still holds")
     assert all("x-ratelimit-limit" not in ask(gateway, key=key).headers for key in KEYS)
+
+
+def test_streams_and_notifications_count_and_errors_carry_the_headers(gateway: Gateway, limit: Put) -> None:
+    limit({"all": {"requests": 3} | HOUR})
+    headers = {"Authorization": f"Bearer {KEYS['alice']}"}
+    stream = gateway.get("/mcp/docs", headers=headers | {"Accept": "text/event-stream"})
+    assert stream.status_code == 405 and stream.headers["x-ratelimit-remaining"] == "2"  # this upstream has none
+    note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    for status in (202, 202, 429):
+        assert httpx.post(gateway.url("docs"), json=note, headers=headers).status_code == status
+    answer = {"jsonrpc": "2.0", "id": 1, "result": {}}  # what a server asked for is no call
+    assert httpx.post(gateway.url("docs"), json=answer, headers=headers).status_code != 429
+    refused = gateway.get("/mcp/docs", headers=headers | {"Accept": "text/event-stream"})
+    assert refused.status_code == 429 and refused.json()["error"]["data"]["limit"]["kind"] == "global"
 
 
 def test_the_record_says_which_limit_it_was(gateway: Gateway, limit: Put) -> None:
