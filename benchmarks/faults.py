@@ -30,8 +30,8 @@ class Finding:
     seconds: float
 
 
-def _run(full: bool) -> tuple[int, list[Finding]]:
-    """Run the tests and return pytest's exit code and the findings."""
+def run(full: bool, *tests: str) -> tuple[int, list[Finding]]:
+    """Run the tests (all of tests/reliability when none is named); return pytest's exit code and the findings."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "junit.xml")
         chosen = ["-k", "not short"] if full else ["-m", "not slow"]
@@ -39,7 +39,7 @@ def _run(full: bool) -> tuple[int, list[Finding]]:
             sys.executable,
             "-m",
             "pytest",
-            "tests/reliability",
+            *(tests or ("tests/reliability",)),
             f"--junitxml={path}",
             "-o",
             "junit_family=xunit1",
@@ -67,15 +67,20 @@ def _findings(path: Path) -> list[Finding]:
     return sorted(found, key=lambda finding: int("".join(filter(str.isdigit, finding.row.split(",")[0])) or 0))
 
 
+def table(findings: list[Finding]) -> str:
+    """Return the findings as a table."""
+    rows = [[f.row, f.load, f.result, f.floor, "holds" if f.held else "**missed**"] for f in findings]
+    return report.table(["row", "load", "found", "floor", ""], rows)
+
+
 def main() -> int:
     """Run the tests, print the table, write it when --full; the exit code is pytest's."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--full", action="store_true", help="full length; writes the results")
     options = parser.parse_args()
     about = machine.describe()
-    code, findings = _run(options.full)
-    rows = [[f.row, f.load, f.result, f.floor, "holds" if f.held else "**missed**"] for f in findings]
-    body = report.table(["row", "load", "found", "floor", ""], rows)
+    code, findings = run(options.full)
+    body = table(findings)
     print(body)
     if options.full and findings:
         figures = {"exit_code": code, "findings": [asdict(finding) for finding in findings]}

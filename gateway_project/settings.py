@@ -215,9 +215,28 @@ DRAIN_TIMEOUT_S = number("GATEWAY_DRAIN_TIMEOUT_S", 10, 0.1, 3600)
 DRAIN_NOTICE_S = number("GATEWAY_DRAIN_NOTICE_S", 0.5, 0, 600)
 KEEP_ALIVE_TIMEOUT_S = number("GATEWAY_KEEP_ALIVE_TIMEOUT_S", 65, 1, 3600)
 HANG_TIMEOUT_S = number("GATEWAY_HANG_TIMEOUT_S", 10, 2, 600)
-# What a key's limit of -1 ("the default") means; blank = unlimited.
-DEFAULT_RPM = integer("GATEWAY_DEFAULT_RPM", 0, 0, 10_000_000) if text("GATEWAY_DEFAULT_RPM") else None
-DEFAULT_BURST = integer("GATEWAY_DEFAULT_BURST", 10, 1, 1_000_000)
+
+# Rate limits of the data plane. Where a setting has two names, the second is C.21's and the first one wins.
+RATE_LIMITS_ENABLED = switch("GATEWAY_RATE_LIMIT__ENABLED", True)
+# What a limit of -1 ("the default") means; blank = unlimited.
+_DEFAULT_RPM = "GATEWAY_DEFAULT_RPM" if text("GATEWAY_DEFAULT_RPM") else "GATEWAY_RATE_LIMIT__DEFAULT_RPM"
+DEFAULT_RPM = integer(_DEFAULT_RPM, 0, 0, 10_000_000) if text(_DEFAULT_RPM) else None
+_DEFAULT_BURST = "GATEWAY_DEFAULT_BURST" if text("GATEWAY_DEFAULT_BURST") else "GATEWAY_RATE_LIMIT__BURST_ALLOWANCE"
+DEFAULT_BURST = integer(_DEFAULT_BURST, 10, 1, 1_000_000)
+RATE_LIMIT_STRATEGY = text("GATEWAY_RATE_LIMIT__STRATEGY", "token_bucket")
+if RATE_LIMIT_STRATEGY not in ("token_bucket", "sliding_window"):
+    raise ImproperlyConfigured(
+        f"GATEWAY_RATE_LIMIT__STRATEGY is {RATE_LIMIT_STRATEGY!r}; it must be token_bucket or sliding_window"
+        " (a fixed window, which lets twice the limit pass at its edges, is not offered)."
+    )
+# Hosts that name the same Redis count together. Messages do not repeat the address: it may hold a password.
+REDIS_URL = text("REDIS_URL") or text("GATEWAY_RATE_LIMIT__REDIS_URL")
+if REDIS_URL and urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
+    raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
+REDIS_TIMEOUT_S = number("GATEWAY_REDIS_TIMEOUT_S", 0.25, 0.005, 10)
+RATE_LIMIT_DOWN = text("GATEWAY_RATE_LIMIT_DOWN", "open")
+if RATE_LIMIT_DOWN not in ("open", "closed"):
+    raise ImproperlyConfigured(f"GATEWAY_RATE_LIMIT_DOWN is {RATE_LIMIT_DOWN!r}; it must be open or closed.")
 
 # How far pages, roll-ups and what the embedded database does for them stand back behind calls (nice, 0 to 19).
 BACKGROUND_NICENESS = integer("GATEWAY_BACKGROUND_NICENESS", 10, 0, 19)
@@ -242,7 +261,6 @@ if JOURNAL_FULL not in ("serve", "refuse"):
 JOURNAL_FSYNC = switch("GATEWAY_JOURNAL_FSYNC", False)
 ACCESS_LOG = switch("GATEWAY_ACCESS_LOG", True)
 CSV_MAX_ROWS = integer("GATEWAY_CSV_MAX_ROWS", 100_000, 1, 10_000_000)  # of one export of the request log
-REDIS_URL = text("REDIS_URL")
 REST_RATE = text("GATEWAY_REST_RATE", "600/m")  # requests of one caller to the REST API, as django-ratelimit writes it
 if not re.fullmatch(r"[1-9]\d*/[1-9]?\d*[smhd]", REST_RATE):
     raise ImproperlyConfigured(f"GATEWAY_REST_RATE is {REST_RATE!r}; it must look like 600/m.")
@@ -307,7 +325,12 @@ CACHES = {
     },
 }
 if REDIS_URL:
-    CACHES["ratelimit"] = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    CACHES["ratelimit_alone"] = CACHES["ratelimit"]
+    CACHES["ratelimit"] = {
+        "BACKEND": "gateway_project.redis_cache.SharedCounters",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": REDIS_TIMEOUT_S, "socket_timeout": REDIS_TIMEOUT_S},
+    }
 RATELIMIT_USE_CACHE = "ratelimit"
 # Per-process counters are right for what they guard here: sign-in and REST views, not the data plane.
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]

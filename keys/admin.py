@@ -18,9 +18,10 @@ from django.utils.safestring import SafeString
 
 from keys import presentation
 from keys.admin_filters import ReachFilter, StateFilter
+from keys.admin_limits import RateLimitAdmin
 from keys.admin_team import TeamAdmin
 from keys.forms import ApiKeyForm, GrantForm, RotateForm
-from keys.models import ApiKey, Grant, Sees, Team
+from keys.models import ApiKey, Grant, RateLimit, Sees, Team
 from namespaces.admin_base import GatewayModelAdmin, ago, state
 from namespaces.rule_form import rule_fieldsets
 
@@ -36,7 +37,7 @@ class GrantInline(admin.StackedInline):
     fieldsets = (
         (None, {"fields": ("namespace",)}),
         *rule_fieldsets(folded=True),  # type: ignore[arg-type]
-        ("Limit", {"fields": ("requests_per_minute", "burst"), "classes": ("collapse",)}),
+        ("Limit", {"fields": ("requests_per_minute", "algorithm", "burst"), "classes": ("collapse",)}),
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -62,7 +63,10 @@ class ApiKeyAdmin(GatewayModelAdmin):
     fieldsets = (
         (None, {"fields": ("user_id", "description", "expires_at", "all_namespaces")}),
         ("Team and person", {"fields": ("team", "owner", "sees")}),
-        ("Limit over all namespaces", {"fields": ("requests_per_minute", "burst"), "classes": ("collapse",)}),
+        (
+            "Limit over all namespaces",
+            {"fields": ("requests_per_minute", "algorithm", "burst"), "classes": ("collapse",)},
+        ),
     )
 
     class Media:
@@ -266,4 +270,5 @@ def _secrets(key: ApiKey) -> list[Any]:
 
 
 admin.site.register(ApiKey, ApiKeyAdmin)
+admin.site.register(RateLimit, RateLimitAdmin)
 admin.site.register(Team, TeamAdmin)

@@ -6,32 +6,34 @@ from datetime import datetime, timedelta
 
 import pghistory
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
 
 from keys import secrets
+from keys.limit_models import MAX_RPM, Algorithm, Counted, Limits, RateLimit, limit_constraints
 from keys.team_models import OVERSEERS, KeyHolder, Membership, Role, Team, TeamNamespace
 from namespaces.models import Namespace
 from namespaces.rule_columns import Rules, rule_constraints
 from namespaces.tracking import audited, notify_trigger
 
-__all__ = [  # the models of teams are imported from here too
+__all__ = [  # the models of teams and limits are imported from here too
     "MAX_RPM",
     "OVERSEERS",
+    "Algorithm",
     "ApiKey",
+    "Counted",
     "Grant",
     "KeyHolder",
     "KeySecret",
     "KeyUsage",
     "Limits",
     "Membership",
+    "RateLimit",
     "Role",
     "Sees",
     "Team",
     "TeamNamespace",
 ]
-MAX_RPM = 10_000_000
 
 
 class Sees(models.TextChoices):
@@ -40,35 +42,6 @@ class Sees(models.TextChoices):
     OWN = "own", "the calls of its own user"
     TEAM = "team", "all calls of its team's namespaces"
     ALL = "all", "everybody's calls"
-
-
-class Limits(models.Model):
-    """The rate columns shared by a key and a grant. Blank: unlimited; -1: the default; 0: none pass."""
-
-    requests_per_minute = models.IntegerField(
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(-1), MaxValueValidator(MAX_RPM)],
-        help_text="Blank: no limit. -1: the gateway's default. 0: nothing passes.",
-    )
-    burst = models.PositiveIntegerField(
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="How many calls may come at once before the rate holds. Blank: the gateway's default.",
-    )
-
-    class Meta:
-        abstract = True
-
-
-def limit_constraint(table: str) -> models.CheckConstraint:
-    """Return the check constraint for a table with a rate limit."""
-    return models.CheckConstraint(
-        name=f"{table}_rpm_range",
-        condition=models.Q(requests_per_minute__isnull=True)
-        | models.Q(requests_per_minute__gte=-1, requests_per_minute__lte=MAX_RPM),
-    )
 
 
 @pghistory.track(*audited())
@@ -122,7 +95,7 @@ class ApiKey(Limits):
         ordering = ["user_id", "id"]
         verbose_name = "API key"
         constraints = [
-            limit_constraint("apikey"),
+            *limit_constraints("apikey"),
             models.CheckConstraint(name="apikey_user_present", condition=~models.Q(user_id="")),
             models.CheckConstraint(name="apikey_sees", condition=models.Q(sees__in=Sees.values)),
             models.CheckConstraint(
@@ -207,7 +180,7 @@ class Grant(Rules, Limits):
         ordering = ["key", "namespace"]
         constraints = [
             models.UniqueConstraint(fields=["key", "namespace"], name="grant_once"),
-            limit_constraint("grant"),
+            *limit_constraints("grant"),
             *rule_constraints("grant"),
         ]
         triggers = [notify_trigger()]

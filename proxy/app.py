@@ -16,7 +16,6 @@ from proxy.exchange import ClientGone, Exchange, Receive, Scope, Send, StreamEnd
 from proxy.forward_headers import protocol_headers
 from proxy.jsonrpc import LEGACY_VERSIONS, Message, parse
 from proxy.origin import preflight
-from proxy.ratelimit import tightest
 from proxy.relay import Relay
 from proxy.runtime import Runtime, runtime
 from proxy.sessions import verify_event_id
@@ -136,11 +135,14 @@ class Gateway:
         if upstream.problem is not None:
             raise UpstreamFailed(f"The call cannot be made: {upstream.problem[1]}.", reason=upstream.problem[0])
 
-    def _limit(self, exchange: Exchange) -> None:
-        """Count the request against the key's limits; their state goes on every answer from here."""
-        assert exchange.access is not None  # noqa: S101
-        if exchange.access.limits:
-            verdict = tightest(self.runtime.limiter, exchange.access.limits)
+    async def _limit(self, exchange: Exchange, tool: str | None = None) -> None:
+        """Count the request against all its limits or none; the tightest one's state goes on the answer."""
+        access = exchange.access
+        assert access is not None  # noqa: S101
+        limits = access.limits if tool is None or not access.tool_limits else access.limits_of(tool)
+        if limits:
+            limiter = self.runtime.limiter
+            verdict = limiter.admit(limits) if limiter.shared is None else await limiter.admit_shared(limits)
             exchange.limit_headers = verdict.headers()
             if not verdict.admitted:
                 raise verdict.refusal()
@@ -165,7 +167,7 @@ class Gateway:
         self._open_session(exchange)
         await self._authorise(exchange, message)
         if message.kind != "response":
-            self._limit(exchange)
+            await self._limit(exchange, message.name if message.method == "tools/call" else None)
         if message.method == "subscriptions/listen":
             assert exchange.key is not None  # noqa: S101
             self.runtime.streams.check(exchange.key.id)
@@ -259,7 +261,7 @@ class Gateway:
         if verb == "GET":
             if not head.accepts_stream:
                 raise Invalid("Accept must allow text/event-stream.", reason="accept", status=406)
-            self._limit(exchange)
+            await self._limit(exchange)
             self.runtime.streams.check(key.id)
             headers["Accept"] = "text/event-stream"
             self._resume(exchange, headers)

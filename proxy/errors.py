@@ -103,12 +103,11 @@ class Denied(GatewayError):
 
 
 class Limited(GatewayError):
-    """The rate limit is used up."""
+    """A limit is used up; `reason` says of which kind."""
 
     status = 429
     code = RATE_LIMITED
     outcome = "limited"
-    reason = "rate_limited"
 
 
 class UpstreamFailed(GatewayError):

@@ -18,7 +18,7 @@ _ASKABLE = frozenset(
 )
 _EXPOSED = (
     b"Mcp-Session-Id, X-Request-Id, X-Response-Time-Ms, Retry-After, WWW-Authenticate, X-RateLimit-Limit,"
-    b" X-RateLimit-Remaining, X-RateLimit-Reset"
+    b" X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Policy"
 )
 Headers = list[tuple[bytes, bytes]]
 

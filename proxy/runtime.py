@@ -25,8 +25,9 @@ from proxy.access_log import AccessLog
 from proxy.bare import UpstreamState
 from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
+from proxy.limits.limiter import Limiter
+from proxy.limits.table import LimitTable
 from proxy.origin import OriginPolicy
-from proxy.ratelimit import RateLimiter
 from proxy.sessions import SessionSeal
 from proxy.snapshot import Snapshot, UpstreamEntry
 from proxy.strangers import Strangers
@@ -80,6 +81,7 @@ class Runtime:
         try:
             async with asyncio.timeout(10):
                 await self._first_snapshot.wait()
+                await self.limiter.settle()
         except TimeoutError:
             logger.warning("no configuration yet; the gateway answers 503 until the database can be read")
 
@@ -99,7 +101,7 @@ class Runtime:
         # `serve` names the file that its workers share; a process without it counts for itself.
         shared = os.environ.get("GATEWAY_RATELIMIT_FILE")
         table = Path(shared) if shared else None
-        self.limiter = RateLimiter(table, alone=os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1")
+        self.limiter = _limiter(table)
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE)
         self.recorder = Recorder(
@@ -112,7 +114,8 @@ class Runtime:
         self._first_snapshot = asyncio.Event()
         self.discovery = Discovery(self, catalogue.observe)
         self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap)
-        self._tasks = [asyncio.create_task(work) for work in (self.watcher.run(), self.discovery.run(), self._tend())]
+        upkeep = (self.watcher.run(), self.discovery.run(), self._tend(), self.limiter.run())
+        self._tasks = [asyncio.create_task(work) for work in upkeep]
 
     async def stop(self) -> None:
         """Close everything, the journal last, so that whatever is still answered is still recorded."""
@@ -210,6 +213,16 @@ class Runtime:
             for state in list(self._states.values()):
                 # Ending a session may take as long as its upstream likes; the tick goes on.
                 self._tasks.append(asyncio.create_task(_quietly(state.expire(settings.BARE_SESSION_IDLE_S))))
+
+
+def _limiter(path: Path | None) -> Limiter:
+    table = LimitTable(path, alone=os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1")
+    if not settings.REDIS_URL:
+        return Limiter(table)
+    from proxy.limits.shared import SharedCounts  # the client of Redis is loaded only where it is used
+
+    shared = SharedCounts(settings.REDIS_URL, settings.REDIS_TIMEOUT_S)
+    return Limiter(table, shared, closed=settings.RATE_LIMIT_DOWN == "closed")
 
 
 def _stream_counts(directory: Path | None) -> StreamCounts:

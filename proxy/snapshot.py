@@ -11,11 +11,13 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Max
 
-from keys.models import ApiKey, Grant, KeySecret
+from keys.models import ApiKey, Grant, KeySecret, RateLimit
 from namespaces import egress
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import CatalogueEntry, ConfigurationChange, Mount, Namespace, Upstream, UpstreamCredential
 from namespaces.rules import NameRule, RuleSet
+from proxy.limits.limit import Limit
+from proxy.limits.rules import Defaults, LimitRule, Terms, compile_limits
 from proxy.policy import Catalogue, View
 
 logger = logging.getLogger(__name__)
@@ -66,15 +68,6 @@ class NamespaceEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """A rate: `rpm` requests a minute, `burst` at once; `slot` is its place in the shared table."""
-
-    slot: int
-    rpm: int
-    burst: int
-
-
-@dataclass(frozen=True, slots=True)
 class KeyEntry:
     """A key that is not revoked."""
 
@@ -82,16 +75,24 @@ class KeyEntry:
     user_id: str
     all_namespaces: bool
     expires_at: float | None
-    limit: Limit | None
+    terms: Terms | None
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one key may do in one namespace, ready to be decided on."""
+    """What one key may do in one namespace, ready to be decided on.
+
+    `limits` hold for every request, `tool_limits` for calls of the tools that their rules name.
+    """
 
     namespace: NamespaceEntry
     view: View
     limits: tuple[Limit, ...]
+    tool_limits: tuple[tuple[NameRule, Limit], ...] = ()
+
+    def limits_of(self, tool: str) -> tuple[Limit, ...]:
+        """Return the limits of a call of `tool`."""
+        return (*self.limits, *(limit for rule, limit in self.tool_limits if rule.allows(tool)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,10 @@ class Snapshot:
     keys: dict[int, KeyEntry]
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = field(repr=False)
     revoked: dict[bytes, int] = field(repr=False)
-    grants: dict[tuple[int, int], tuple[RuleSet, Limit | None]] = field(repr=False)
+    grants: dict[tuple[int, int], tuple[RuleSet, int, Terms | None]] = field(repr=False)
     anonymous: KeyEntry | None = None
     built_in_ms: float = 0.0
+    limit_rules: tuple[LimitRule, ...] = ()
     authenticated: dict[bytes, tuple[KeyEntry, float | None]] = field(default_factory=dict, repr=False)
     _access: dict[tuple[int, str], Access | None] = field(default_factory=dict, repr=False)
 
@@ -132,10 +134,9 @@ class Snapshot:
         grant = self.grants.get((key.id, namespace.id))
         if grant is None and not key.all_namespaces:
             return None
-        rules, limit = grant or (None, None)
         catalogue = namespace.upstream.catalogue if namespace.upstream else Catalogue()
-        limits = tuple(entry for entry in (key.limit, limit) if entry is not None)
-        return Access(namespace, View(namespace.rules, rules, catalogue), limits)
+        view = View(namespace.rules, grant[0] if grant else None, catalogue)
+        return Access(namespace, view, *compile_limits(key, namespace, grant[1:] if grant else None, self.limit_rules))
 
 
 def newest_marker() -> int:
@@ -153,18 +154,22 @@ def load() -> Snapshot:
     marker = newest_marker()
     upstreams = _load_upstreams()
     namespaces = _load_namespaces(upstreams)
-    keys, secrets, revoked = _load_keys()
+    defaults = _limit_defaults()
+    keys, secrets, revoked = _load_keys(defaults)
     grants = {
-        (row[0], row[1]): (_rule_set(row[5:]), _limit(row[2] * 2 + 1, row[3], row[4]))
+        (row[0], row[1]): (_rule_set(row[6:]), row[2], defaults.terms(*row[3:6]))
         for row in Grant.objects.order_by().values_list(
-            "key_id", "namespace_id", "id", "requests_per_minute", "burst", *_RULE_COLUMNS
+            "key_id", "namespace_id", "id", "requests_per_minute", "burst", "algorithm", *_RULE_COLUMNS
         )
     }
+    rules = _load_limit_rules(defaults)
     elapsed = (time.perf_counter() - begun) * 1000
     anonymous = None if settings.AUTH_ENABLED else _ANONYMOUS
     if anonymous is not None:
         keys[anonymous.id] = anonymous
-    return Snapshot(marker, namespaces, upstreams, keys, secrets, revoked, grants, anonymous, elapsed)
+    return Snapshot(
+        marker, namespaces, upstreams, keys, secrets, revoked, grants, anonymous, elapsed, limit_rules=rules
+    )
 
 
 def _or_default(value: Any, default: Any) -> Any:
@@ -240,29 +245,43 @@ def _rule_set(columns: tuple[Any, ...]) -> RuleSet:
 
 
 _OPEN = RuleSet()
-_ANONYMOUS = KeyEntry(0, "anonymous", all_namespaces=True, expires_at=None, limit=None)
+_ANONYMOUS = KeyEntry(0, "anonymous", all_namespaces=True, expires_at=None, terms=None)
 
 
-def _limit(slot: int, rpm: int | None, burst: int | None) -> Limit | None:
-    if rpm == -1:
-        rpm = settings.DEFAULT_RPM
-    if rpm is None:
-        return None
-    return Limit(slot, rpm, burst or settings.DEFAULT_BURST)
+def _limit_defaults() -> Defaults:
+    return Defaults(
+        settings.DEFAULT_RPM, settings.DEFAULT_BURST, settings.RATE_LIMIT_STRATEGY, settings.RATE_LIMITS_ENABLED
+    )
 
 
-def _load_keys() -> tuple[dict[int, KeyEntry], dict[bytes, tuple[KeyEntry, float | None]], dict[bytes, int]]:
+def _load_limit_rules(defaults: Defaults) -> tuple[LimitRule, ...]:
+    found = []
+    for pk, requests, burst, algorithm, window_s, counted, namespace_id, user_id, tools in (
+        RateLimit.objects.filter(enabled=True)
+        .order_by("id")
+        .values_list("id", "requests", "burst", "algorithm", "window_s", "counted", "namespace_id", "user_id", "tools")
+    ):
+        terms = defaults.terms(requests, burst, algorithm, window_s)
+        if terms is not None:
+            names = NameRule.build("listed", tools, ()) if tools else None
+            found.append(LimitRule(pk, terms, counted, namespace_id, user_id, names))
+    return tuple(found)
+
+
+def _load_keys(
+    defaults: Defaults,
+) -> tuple[dict[int, KeyEntry], dict[bytes, tuple[KeyEntry, float | None]], dict[bytes, int]]:
     keys: dict[int, KeyEntry] = {}
     ended: set[int] = set()
     rows = ApiKey.objects.order_by().values_list(
-        "id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst"
+        "id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst", "algorithm"
     )
-    for pk, user_id, everywhere, expires_at, revoked_at, rpm, burst in rows:
+    for pk, user_id, everywhere, expires_at, revoked_at, *limit in rows:
         if revoked_at is not None:
             ended.add(pk)
             continue
         expiry = expires_at.timestamp() if expires_at else None
-        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, _limit(pk * 2, rpm, burst))
+        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, defaults.terms(*limit))
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = {}
     revoked: dict[bytes, int] = {}
     for key_id, digest, expires_at in KeySecret.objects.order_by().values_list("key_id", "digest", "expires_at"):

@@ -124,6 +124,7 @@ def _user(entry: Form, columns: Columns) -> None:
 def _limits(entry: Form, columns: Columns) -> None:
     for name in ("requests_per_minute", "burst"):
         state(entry, columns, Grant, name, entry.whole(name))
+    state(entry, columns, Grant, "algorithm", entry.text("algorithm"))
 
 
 def _named(entry: Form, document: Document) -> list[str] | None:

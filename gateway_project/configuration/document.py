@@ -45,6 +45,16 @@ class TeamEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitEntry:
+    """A rate limit. `namespace`: a slug, or None for every namespace; `states_namespace`: whether the file says so."""
+
+    slug: str
+    columns: Columns
+    namespace: str | None = None
+    states_namespace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SecretEntry:
     """One secret of a key. `digests`: how it may be stored under each of our peppers; the first is written."""
 
@@ -103,6 +113,7 @@ class Document:
     upstreams: dict[str, UpstreamEntry] = field(default_factory=dict)
     namespaces: dict[str, NamespaceEntry] = field(default_factory=dict)
     teams: dict[str, TeamEntry] = field(default_factory=dict)
+    limits: dict[str, LimitEntry] = field(default_factory=dict)
     keys: list[KeyEntry] = field(default_factory=list)
     sections: set[str] = field(default_factory=set)
     references: list[Reference] = field(default_factory=list)

@@ -15,7 +15,8 @@ from gateway_project.configuration.nodes import MAX_DEPTH, Entry, Mapping, Node,
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
 # The installation's own secrets: a file that names one would publish it in a description or a header.
 FORBIDDEN = frozenset(
-    "GATEWAY_SECRET_KEY GATEWAY_ENCRYPTION_KEYS GATEWAY_KEY_PEPPER DATABASE_URL DATABASE_DIRECT_URL".split()
+    "GATEWAY_SECRET_KEY GATEWAY_ENCRYPTION_KEYS GATEWAY_KEY_PEPPER DATABASE_URL DATABASE_DIRECT_URL REDIS_URL"
+    " GATEWAY_RATE_LIMIT__REDIS_URL".split()
 )
 
 

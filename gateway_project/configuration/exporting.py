@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from gateway_project.configuration.schema import FORMAT_VERSION
 from gateway_project.configuration.servers import KINDS, TIMEOUTS
-from keys.models import ApiKey, Grant, Limits, Team
+from keys.models import ApiKey, Grant, Limits, RateLimit, Team
 from keys.redaction import redact
 from namespaces.models import Namespace, Upstream, UpstreamCredential
 from namespaces.rule_columns import Rules
@@ -47,12 +47,14 @@ class Exporter:
             upstreams = Upstream.objects.prefetch_related("credentials").order_by("slug")
             namespaces = Namespace.objects.select_related("mount__upstream").order_by("slug")
             teams = Team.objects.prefetch_related("memberships__account", "namespaces__namespace").order_by("slug")
+            limits = RateLimit.objects.select_related("namespace").order_by("slug")
             keys = ApiKey.objects.select_related("team", "owner").prefetch_related("secrets", "grants__namespace")
             return {
                 "version": FORMAT_VERSION,
                 "upstreams": {row.slug: self._upstream(row) for row in upstreams},
                 "namespaces": {row.slug: _namespace(row) for row in namespaces},
                 "teams": {row.slug: _team(row) for row in teams},
+                "limits": {row.slug: _limit(row) for row in limits},
                 "keys": sorted(
                     (entry for row in keys if (entry := self._key(row))),
                     key=lambda entry: (entry["user_id"], entry["description"], entry["secrets"][0]["digest"]),
@@ -166,7 +168,22 @@ def _rules(row: Rules) -> dict[str, Any]:
 
 
 def _limits(row: Limits) -> dict[str, Any]:
-    return {"requests_per_minute": row.requests_per_minute, "burst": row.burst}
+    return {"requests_per_minute": row.requests_per_minute, "burst": row.burst, "algorithm": row.algorithm}
+
+
+def _limit(row: RateLimit) -> dict[str, Any]:
+    return {
+        "description": row.description,
+        "namespace": row.namespace.slug if row.namespace else None,
+        "tools": list(row.tools),
+        "user_id": row.user_id,
+        "counted": row.counted,
+        "requests": row.requests,
+        "window": row.window_s,
+        "burst": row.burst,
+        "algorithm": row.algorithm,
+        "enabled": row.enabled,
+    }
 
 
 def _moment(value: datetime | None) -> str | None:

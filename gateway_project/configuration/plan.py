@@ -13,13 +13,15 @@ from gateway_project.configuration.document import (
     Columns,
     Document,
     KeyEntry,
+    LimitEntry,
     NamespaceEntry,
     SecretEntry,
     UpstreamEntry,
 )
 from gateway_project.configuration.errors import Problem
 from gateway_project.configuration.team_plan import TeamPlan, lost_grants
-from keys.models import ApiKey, Grant, KeySecret, TeamNamespace
+from keys.limit_models import Burst, window_problem
+from keys.models import ApiKey, Grant, KeySecret, RateLimit, TeamNamespace
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import Mount, Namespace, Upstream, UpstreamCredential
 from namespaces.rule_columns import Mode
@@ -46,6 +48,9 @@ class Plan:
             self._upstream(upstream)
         for namespace in document.namespaces.values():
             self._namespace(namespace)
+        self._limits = {row.slug: row for row in RateLimit.objects.select_related("namespace")}
+        for limit in document.limits.values():
+            self._limit(limit)
         self._keys = {row.pk: row for row in ApiKey.objects.select_related("team")}
         self._teams = TeamPlan(document, self.changes)
         self._take_from_keys(self._teams.compare(self._compare, self._namespace_row))
@@ -61,6 +66,8 @@ class Plan:
 
         Args: row: the present one or None; fixed: columns that only a new row gets (they are its identity).
         """
+        if issubclass(model, Burst) and (problem := _window_problem(model, row, columns)):
+            self.problems.append(Problem(0, path, problem))
         if row is None:
             change = Change("+", path, model, {**fixed, **columns})
             self.changes.append(change)
@@ -95,6 +102,13 @@ class Plan:
             return
         upstream = self._rows.get(("upstream", entry.upstream)) or self._upstreams[entry.upstream]
         self._compare(f"{path}.mount", Mount, mount, {"upstream": upstream}, {"namespace": made})
+
+    def _limit(self, entry: LimitEntry) -> None:
+        columns = dict(entry.columns)
+        if entry.states_namespace:
+            columns["namespace"] = None if entry.namespace is None else self._namespace_row(entry.namespace)
+        row = self._limits.get(entry.slug)
+        self._compare(f"limits.{entry.slug}", RateLimit, row, columns, {"slug": entry.slug})
 
     def _namespace_row(self, slug: str) -> Any:
         """Return the namespace of the database, or the change that makes it."""
@@ -167,6 +181,8 @@ class Plan:
         if "teams" in document.sections:
             pruned = set(self._keys) - kept if "keys" in document.sections else set()
             self.changes += self._teams.prune(row for row in self._keys.values() if row.pk not in pruned)
+        if "limits" in document.sections:
+            self._remove("limits", [row for slug, row in self._limits.items() if slug not in document.limits], "slug")
         gone = []
         if "namespaces" in document.sections:
             gone = [row for slug, row in self._namespaces.items() if slug not in document.namespaces]
@@ -200,6 +216,13 @@ def _same(present: Any, wanted: Any) -> bool:
         except UndecryptableError:
             return False
     return bool(present == wanted)
+
+
+def _window_problem(model: type[Burst], row: Any, columns: Columns) -> str | None:
+    """Return what is wrong with the limit that the row will have, which neither row nor file may say alone."""
+    name = "requests" if model is RateLimit else "requests_per_minute"
+    present = row if row is not None else model()
+    return window_problem(columns.get("algorithm", present.algorithm) or "", columns.get(name, getattr(present, name)))
 
 
 def _closed(columns: Columns, row: Any) -> Columns:

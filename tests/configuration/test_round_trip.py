@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from gateway_project.configuration.exporting import Exporter
 from gateway_project.configuration.importing import import_file
 from keys import secrets
-from keys.models import ApiKey, Team
+from keys.models import ApiKey, RateLimit, Team
 from namespaces.models import Mount, Namespace, Upstream
 from namespaces.rules import check_pattern
 
@@ -60,6 +60,7 @@ modes = st.sampled_from(["all", "listed", "none"])
 limits = {
     "requests_per_minute": st.none() | st.integers(-1, 10_000_000),
     "burst": st.none() | st.integers(1, 1_000_000),
+    "algorithm": st.sampled_from(["", "token_bucket"]),
 }
 rules = {
     **{f"{kind}_mode": modes for kind in ("tools", "prompts", "resources")},
@@ -106,11 +107,26 @@ teams = st.fixed_dictionaries(
         "namespaces": st.integers(0, 2),
     }
 )
+rate_limits = st.fixed_dictionaries(
+    {
+        "description": texts,
+        "in_namespace": st.booleans(),
+        "tools": st.lists(names, max_size=3, unique=True),
+        "user_id": texts,
+        "counted": st.sampled_from(["together", "each_key", "each_user", "each_namespace"]),
+        "requests": st.none() | st.integers(-1, 100_000),
+        "window_s": st.integers(1, 86_400),
+        "burst": limits["burst"],
+        "algorithm": st.sampled_from(["", "token_bucket", "sliding_window"]),
+        "enabled": st.booleans(),
+    }
+)
 worlds = st.fixed_dictionaries(
     {
         "upstreams": st.dictionaries(slugs, upstreams, max_size=3),
         "namespaces": st.dictionaries(slugs, namespaces, max_size=3),
         "teams": st.dictionaries(slugs, teams, max_size=2),
+        "limits": st.dictionaries(slugs, rate_limits, max_size=3),
         "keys": st.lists(keys, max_size=3),
     }
 )
@@ -139,6 +155,11 @@ def build(world: dict[str, Any]) -> None:
         for namespace in free[: columns["namespaces"]]:
             team.namespaces.create(namespace=namespace)
         free = free[columns["namespaces"] :]
+    for slug, columns in world["limits"].items():
+        rest = {name: value for name, value in columns.items() if name != "in_namespace"}
+        RateLimit.objects.create(
+            slug=slug, namespace=Namespace.objects.first() if columns["in_namespace"] else None, **rest
+        )
     for columns in world["keys"]:
         rest = {name: value for name, value in columns.items() if name not in ("ends", "grants", "in_team")}
         team = Team.objects.first() if columns["in_team"] else None
@@ -153,6 +174,7 @@ def build(world: dict[str, Any]) -> None:
 
 
 def empty() -> None:
+    RateLimit.objects.all().delete()
     ApiKey.objects.all().delete()
     Team.objects.all().delete()
     Namespace.objects.all().delete()

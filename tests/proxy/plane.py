@@ -22,8 +22,7 @@ UPSTREAM_SECRET = "upstream-secret-8c1f0d7be4"
 HOSTILE_DEADLINE_S = 2.0
 HOSTILE_ANSWER_BYTES = 1 << 20
 KEYS = {
-    name: secrets.generate()
-    for name in ("alice", "bob", "carol", "dave", "revoked", "expired", "limited", "stopped", "streaming")
+    name: secrets.generate() for name in ("alice", "bob", "carol", "dave", "revoked", "expired", "stopped", "streaming")
 }
 # Long past and far future, so that no clock matters.
 PAST = "2020-01-01T00:00:00Z"
@@ -98,7 +97,6 @@ def _hostile(base: str) -> dict[str, Any]:
 
 def _keys() -> list[dict[str, Any]]:
     everywhere = {"all_namespaces": True}
-    limited = {"requests_per_minute": 60, "burst": 3}
     described: dict[str, dict[str, Any]] = {
         "alice": everywhere,
         "bob": {"namespaces": ["echo"]},
@@ -106,7 +104,6 @@ def _keys() -> list[dict[str, Any]]:
         "dave": {"grants": {"open": {"tools": {"mode": "listed", "listed": ["add"]}}}},
         "revoked": everywhere | {"revoked_at": PAST},
         "expired": everywhere | {"expires_at": PAST},
-        "limited": everywhere | limited,
         "stopped": everywhere | {"requests_per_minute": 0},
         "streaming": everywhere,
     }

@@ -41,6 +41,8 @@ def _reasons_in(node: ast.AST) -> Iterator[ast.expr]:
             yield node.value
         elif "problem" in names and isinstance(node.value, ast.Tuple):
             yield node.value.elts[0]
+        elif "REASONS" in names and isinstance(node.value, ast.Dict):
+            yield from node.value.values
     elif isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         position = CALLS_WITH_A_REASON.get(name)
@@ -51,7 +53,7 @@ def _reasons_in(node: ast.AST) -> Iterator[ast.expr]:
 def used() -> set[str]:
     """Return every reason code that the data plane's source names."""
     found = set()
-    for path in [*(ROOT / "proxy").glob("*.py"), ROOT / "namespaces" / "egress.py"]:
+    for path in [*(ROOT / "proxy").rglob("*.py"), ROOT / "namespaces" / "egress.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             for value in _reasons_in(node):
                 found |= {
@@ -85,7 +87,7 @@ CASES: dict[str, Callable[[Caller], Answer]] = {
     "namespace_unknown": lambda c: c.post("nothing", tool_call()),
     "session_unknown": lambda c: c.post("echo", tool_call(), {"Mcp-Session-Id": "x"}),
     "event_id_unknown": lambda c: c.send("/mcp/open", headers={"Last-Event-ID": "1"}, method="GET"),
-    "rate_limited": lambda c: c.post("echo", tool_call(), key="stopped"),
+    "rate_limited_key": lambda c: c.post("echo", tool_call(), key="stopped"),
     "verb_unknown": lambda c: c.send("/mcp/echo", method="PUT"),
     "query_invalid": lambda c: c.send("/mcp/echo?" + "a=1&" * 200, b"{}"),
     "content_type": lambda c: c.post("echo", tool_call(), {"Content-Type": "text/plain"}),

@@ -16,7 +16,9 @@ from tests.upstreams.listening import started
 
 # By their users: two with a namespace each, one with a limit, and some that a single test each may spoil.
 SPARE = ("revoked", "narrowed", "expiring", "guessed")
-KEYS = {user: secrets.generate() for user in ("first", "second", "limited", *SPARE)}
+# Users with a sliding window of 100: by its length in seconds.
+WINDOWS = {"windowed-5": 5, "windowed-60": 60}
+KEYS = {user: secrets.generate() for user in ("first", "second", "limited", *WINDOWS, *SPARE)}
 Figure = Callable[..., None]
 
 
@@ -64,8 +66,13 @@ def config(upstream: Upstream) -> dict[str, Any]:
             key["first"] | {"namespaces": ["first", "listed"]},
             key["second"] | {"namespaces": ["second", "listed"]},
             key["limited"] | {"namespaces": ["limited"], "requests_per_minute": 100, "burst": 10},
+            *(key[user] | {"namespaces": ["limited"]} for user in WINDOWS),
             *(key[user] | {"namespaces": ["first", "listed"]} for user in SPARE),
         ],
+        "limits": {
+            user: {"user_id": user, "requests": 100, "window": seconds, "algorithm": "sliding_window"}
+            for user, seconds in WINDOWS.items()
+        },
     }
 
 
