@@ -117,6 +117,7 @@ def make_config(app: str) -> uvicorn.Config:
         headers=settings.MAX_HEADERS,
         head_s=settings.HEAD_TIMEOUT_S,
         body_s=settings.BODY_TIMEOUT_S,
+        send_s=settings.SEND_TIMEOUT_S,
     )
     return uvicorn.Config(
         app,
