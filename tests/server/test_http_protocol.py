@@ -17,7 +17,6 @@ from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
 from gateway_project.server.small_reads import SmallReads
 from tests.server.raw_client import RawClient, Reply, exchange
 
-
 LARGE = 16 << 20  # more than the system takes from us for a client that does not read
 
 
@@ -82,7 +81,9 @@ async def reply(send: Any, status: int, body: bytes, extra: list[tuple[bytes, by
 class Small(GatewayHttpProtocol):
     """Short deadlines, so that the tests are short."""
 
-    limits = HttpLimits(head_bytes=32 << 10, headers=100, head_s=0.4, body_s=0.4, send_s=0.4, unread_body_bytes=64 << 10)
+    limits = HttpLimits(
+        head_bytes=32 << 10, headers=100, head_s=0.4, body_s=0.4, send_s=0.4, unread_body_bytes=64 << 10
+    )
 
 
 class SmallBehindReads(SmallReads):
