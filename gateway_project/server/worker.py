@@ -21,6 +21,7 @@ import django
 import uvicorn
 from django.conf import settings
 
+from gateway_project.server import loop_probe
 from gateway_project.server.child import GATE_FD, HEARTBEAT_FD, READY
 from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
 from gateway_project.server.live_socket import MAX_MESSAGE_BYTES, LiveProtocol, LiveReads
@@ -42,11 +43,14 @@ class Worker(uvicorn.Server):
         self.loop = asyncio.get_running_loop()
         self.parent = os.getppid()
         self.draining: asyncio.Task[None] | None = None
-        heartbeat = asyncio.create_task(self._beat())
+        tasks = [asyncio.create_task(self._beat())]
+        if probe := os.environ.get(loop_probe.DIRECTORY):
+            tasks.append(asyncio.create_task(loop_probe.run(probe)))
         try:
             await super().serve(sockets)
         finally:
-            heartbeat.cancel()
+            for task in tasks:
+                task.cancel()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Start the drain; a second SIGINT (by hand, in a terminal) ends at once."""

@@ -59,7 +59,7 @@ def configuration(upstreams: dict[str, str], *, hostile: bool = True) -> dict[st
         "unmounted": {"upstream": ""},
     }
     if hostile:
-        found = _hostile(upstreams["hostile"])
+        found = hostile_upstreams(upstreams["hostile"])
         shared |= found
         namespaces |= {slug: {"upstream": slug} for slug in found} | _guarding()
     return {"upstreams": shared, "namespaces": namespaces, "keys": _keys()}
@@ -76,7 +76,8 @@ def _guarding() -> dict[str, Any]:
     }
 
 
-def _hostile(base: str) -> dict[str, Any]:
+def hostile_upstreams(base: str) -> dict[str, Any]:
+    """Return an upstream `h-<behaviour>` for each behaviour of the hostile server at `base`, and some more."""
     limits = {
         "timeouts": {"connect": "1s", "first_byte": "1s", "idle": "1s", "total": f"{HOSTILE_DEADLINE_S:g}s"},
         "max_response_bytes": HOSTILE_ANSWER_BYTES,
