@@ -77,6 +77,11 @@ class WorkerMeter:
         return self._number("status", "VmRSS") * 1024
 
     @property
+    def total_read(self) -> int:
+        """How many bytes it has read in its life."""
+        return self._number("io", "rchar")
+
+    @property
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
         return len(os.listdir(self.proc / "fd"))
