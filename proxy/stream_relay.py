@@ -146,6 +146,8 @@ class StreamRelay:
         value = read_message(event.data)
         if is_response(value):
             # The answer to an earlier request, on a resumed stream: which one it was shows in its result.
+            if b"last-event-id" not in self.exchange.head.values:
+                return None
             self._filter_resumed(value.get("result"), event)
         elif not self._may_pass(value):
             return None

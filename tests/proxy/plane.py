@@ -25,6 +25,23 @@ KEYS = {
     name: secrets.generate()
     for name in ("alice", "bob", "carol", "dave", "revoked", "expired", "limited", "stopped", "streaming")
 }
+# Behaviours that a GET for a standing stream meets; those left out differ from one of these only in their JSON.
+STANDING = (
+    *(
+        "hang",
+        "slow-head",
+        "sse-idle",
+        "sse-comments",
+        "sse-huge-line",
+        "gzip-bad",
+        "html",
+        "utf-7",
+        "ct-sse-body-json",
+    ),
+    *("ct-json-body-sse", "sse-crlf", "sse-inject", "sse-two-answers", "sse-server-request", "close", "reset"),
+    *("close-mid-sse", "bad-chunk", "http09", "status-401", "status-429", "status-600", "redirect-canary"),
+    *("redirect-meta", "resp-cookies", "many-headers", "big-header", "sse-endpoint", "endless-sse"),
+)
 # Long past and far future, so that no clock matters.
 PAST = "2020-01-01T00:00:00Z"
 
@@ -94,6 +111,9 @@ def hostile_upstreams(base: str) -> dict[str, Any]:
     # The behaviour from the first message on, the handshake included.
     for name in ("big-session", "sse-endpoint", "status-401", "hang"):
         found[f"all-{name}"] = {"url": f"{base}/{name}?all=1"} | limits
+    # The behaviour on the standing stream of a GET too.
+    for name in STANDING:
+        found[f"get-{name}"] = {"url": f"{base}/{name}?all=1", "era": "legacy"} | limits
     return found
 
 

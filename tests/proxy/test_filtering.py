@@ -156,7 +156,7 @@ def test_meta_is_laid_over_the_callers_own(
     ],
 )
 def test_half_a_surrogate_pair_passes_as_it_came(text: bytes) -> None:
-    """JavaScript servers write them; they pass in a list that is filtered and under an id that is not the upstream's."""
+    """JavaScript servers write them; they pass in a filtered list and under an id that is not the upstream's."""
     entry = b'{"name":"echo","description":"' + text + b'","' + text + b'":1.50}'
     other = b'{"name":"hidden ' + text + b'"}'
     result = b'{"tools":[' + other + b"," + entry + b'],"x":1E2}'

@@ -127,6 +127,25 @@ class Connection:
         data = self._exactly(int(size, 16) + 2)
         return data[:-2]
 
+    def gather(self, seconds: float) -> bytes:
+        """Return what comes of a chunked body within so many seconds, or until its end, whole chunks only."""
+        until = time.monotonic() + seconds
+        try:
+            while (left := until - time.monotonic()) > 0:
+                self.socket.settimeout(left)
+                if not self._more():
+                    break
+        except TimeoutError:
+            pass
+        found, rest = b"", self._buffer
+        while b"\r\n" in rest:
+            size, rest = rest.split(b"\r\n", 1)
+            length = int(size, 16)
+            if not length or len(rest) < length:
+                break
+            found, rest = found + rest[:length], rest[length + 2 :]
+        return found
+
     def read(self, method: str = "POST") -> Answer | None:
         """Return the next answer, whole; None when the gateway closed instead."""
         head = self.read_head()
