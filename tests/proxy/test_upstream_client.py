@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from proxy.errors import UpstreamFailed
 from proxy.upstream import keeps_for
 from proxy.upstream_connection import MAX_HEADERS, MAX_INTERIM
-from tests.proxy.scripted import LOOPS, Peer, ScriptedServer, answer, call, chunked, echoing, on_both_loops, run
+from tests.proxy.answers import answer, chunked
+from tests.proxy.scripted import LOOPS, Peer, ScriptedServer, call, echoing, on_both_loops, run
 
 POISON = answer(b"poisoned")
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nX-Early: hint\r\nLink: </a>\r\n\r\n"

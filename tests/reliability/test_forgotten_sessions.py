@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from tests.reliability.conftest import KEYS, Figure
 from tests.reliability.load import Load
 from tests.upstreams.listening import started
 
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # the SDK's client says each request
 CALLS_PER_S, SDK_CLIENTS, AWAY_S, WITHIN_S = 100, 5, 1.0, 5.0
 
 
