@@ -22,7 +22,8 @@ def take_out(body: bytes) -> tuple[bytes, dict[str, bytes]]:
     lowered = body.lower()
     free = (chr(code) for code in _PRIVATE_USE if b"\\u%04x" % code not in lowered and chr(code).encode() not in body)
     stand_ins: dict[bytes, str] = {}
-    parts, copied = [], 0
+    parts: list[bytes] = []
+    copied = 0
     for start, end in _halves(body):
         spelling = body[start:end]
         if spelling not in stand_ins:

@@ -117,7 +117,7 @@ class StreamRelay:
         """Return one event of a request's stream as it goes to the client; None to drop it. Records the response."""
         self._bind_id(event)
         if not event.data:
-            return event.encode() if event.id is not None or event.retry is not None else None
+            return _without_data(event)
         value = read_message(event.data)
         if not is_response(value):
             if value.get("method") == "notifications/subscriptions/acknowledged":
@@ -142,7 +142,7 @@ class StreamRelay:
         """Return one event of a GET stream as it goes to the client; None to drop it."""
         self._bind_id(event)
         if not event.data:
-            return event.encode() if event.id is not None or event.retry is not None else None
+            return _without_data(event)
         value = read_message(event.data)
         if is_response(value):
             # The answer to an earlier request, on a resumed stream: which one it was shows in its result.
@@ -184,3 +184,9 @@ class StreamRelay:
             uri = params.get("uri") if isinstance(params, dict) else None
             return isinstance(uri, str) and self.desk.view.allows("resource", uri)
         return True
+
+
+def _without_data(event: Event) -> bytes | None:
+    """Return an event without data: it moves the client's last event id or its pause to reconnect, and nothing else."""
+    event.name = None
+    return event.encode() if event.id is not None or event.retry is not None else None
