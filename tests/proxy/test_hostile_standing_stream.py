@@ -17,7 +17,7 @@ from tests.proxy.wire import Connection, request
 REFUSED: dict[str, tuple[int, set[str]]] = {
     "hang": (504, {"first_byte_timeout"}),
     "slow-head": (504, {"first_byte_timeout"}),
-    **dict.fromkeys(("html", "utf-7", "ct-json-body-sse"), (502, {"answer_type"})),
+    **dict.fromkeys(("html", "utf-7", "ct-json-body-sse", "bad-chunk"), (502, {"answer_type", "upstream_broken"})),
     "gzip-bad": (502, {"upstream_encoding"}),
     **dict.fromkeys(("close", "reset", "http09"), (502, {"upstream_closed", "upstream_broken"})),
     "status-401": (502, {"upstream_unauthorized"}),
@@ -38,7 +38,6 @@ EVENTS: dict[str, list[str]] = {
     "sse-two-answers": [],
     "sse-server-request": ["sampling/createMessage"],
     "close-mid-sse": [],
-    "bad-chunk": [],
     "sse-endpoint": [],
 }
 

@@ -86,6 +86,15 @@ async def endless_sse(exchange: Exchange) -> None:
         await exchange.part(log * 60)
 
 
+@behaviour("U2", "sse-tiny")
+async def sse_tiny(exchange: Exchange) -> None:
+    """The smallest messages there are, thousands in one read, and no answer: what costs is their number."""
+    tiny = b'data:{"jsonrpc":"2.0","method":"a"}\n\n' * 8000
+    await exchange.begin()
+    while True:
+        await exchange.part(tiny)
+
+
 @behaviour("U2", "sse-huge-line")
 async def sse_huge_line(exchange: Exchange) -> None:
     """One event whose data line has no end."""
