@@ -200,13 +200,17 @@ class Caller:
         headers: dict[str, str] | None = None,
         *,
         key: str = "alice",
+        receive_buffer: int = 0,
     ) -> Connection:
-        """Open an event stream, by POST of a message or by GET, and return its connection once the head is read."""
+        """Open an event stream, by POST of a message or by GET, and return its connection once the head is read.
+
+        `receive_buffer`: how much the system keeps for a client that does not read, in bytes; 0: what it likes.
+        """
         sent = {"Authorization": f"Bearer {KEYS[key]}", "Accept": "text/event-stream"} | (headers or {})
         body = b""
         if content is not None:
             sent["Content-Type"], body = "application/json", json.dumps(content).encode()
-        connection = Connection(self.port)
+        connection = Connection(self.port, receive_buffer=receive_buffer)
         method = "GET" if content is None else "POST"
         connection.send(request(f"/mcp/{namespace}", body, list(sent.items()), method=method))
         head = connection.read_head()

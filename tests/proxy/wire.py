@@ -62,8 +62,10 @@ class Answer:
 class Connection:
     """One client connection to the gateway; a context manager."""
 
-    def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, port: int, timeout_s: float = TIMEOUT_S, receive_buffer: int = 0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._buffer = b""
         self._text = ""
         self.is_closed = False
