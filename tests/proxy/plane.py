@@ -106,8 +106,10 @@ def hostile_upstreams(base: str) -> dict[str, Any]:
     }
     found["h-ok-modern"] = {"url": f"{base}/ok?era=modern"} | limits
     found["h-request-modern"] = {"url": f"{base}/sse-server-request?era=modern"} | limits
-    # Only its deadline ends this one.
-    found["flood"] = {"url": f"{base}/endless-sse", "era": "legacy"} | limits | {"max_response_bytes": 1 << 32}
+    # Only its deadline ends this one. Its events are large: nobody is kept busy by their number.
+    found["flood"] = (
+        {"url": f"{base}/endless-sse?size=60000", "era": "legacy"} | limits | {"max_response_bytes": 1 << 32}
+    )
     # The behaviour from the first message on, the handshake included.
     for name in ("big-session", "sse-endpoint", "status-401", "hang"):
         found[f"all-{name}"] = {"url": f"{base}/{name}?all=1"} | limits

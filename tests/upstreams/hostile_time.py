@@ -78,12 +78,12 @@ async def endless_json(exchange: Exchange) -> None:
 
 @behaviour("U2", "endless-sse")
 async def endless_sse(exchange: Exchange) -> None:
-    """Log notifications as fast as they are taken, and no answer."""
-    params = {"level": "info", "data": "x" * 1000}
-    log = event({"jsonrpc": "2.0", "method": "notifications/message", "params": params})
+    """Log notifications of `size` bytes (1,000) as fast as they are taken, and no answer."""
+    size = int(exchange.number("size", 1000))
+    log = event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x" * size}})
     await exchange.begin()
     while True:
-        await exchange.part(log * 60)
+        await exchange.part(log * max(1, 60_000 // size))
 
 
 @behaviour("U2", "sse-tiny")
