@@ -16,7 +16,7 @@ SHOW := sed -un -e 's/^Collecting \([^ ]*\).*/    \1/p' -e 's/^Installing collec
 UV_COMPILE := $(VENV)/bin/uv pip compile -q --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .PHONY: help setup deps dev build run run-reload test test-together test-alone test-unit test-integration test-all test-cover lint format \
-	typecheck bench bench-quick bench-analytics bench-analytics-quick conformance screenshots faults faults-full audit lock \
+	typecheck bench bench-quick bench-analytics bench-analytics-quick conformance screenshots faults faults-full fuzz audit lock \
 	docker-build docker-up docker-down docker-logs clean
 
 help: ## list the targets
@@ -108,8 +108,11 @@ screenshots: dev ## make the pictures of the README anew (docs/images/), as the 
 faults: dev ## kill, stop and starve every part under load, and count the rows
 	$(PY) -m benchmarks.faults
 
-faults-full: dev ## the same at full length (ten minutes); writes benchmarks/results/
+faults-full: dev ## the same at full length (an hour, half of it the soak); writes benchmarks/results/
 	$(PY) -m benchmarks.faults --full
+
+fuzz: dev ## coverage-guided fuzzing of all that reads bytes from outside (FUZZ_SECONDS for each target, 60)
+	$(PY) -m tests.fuzz.run --seconds $(or $(FUZZ_SECONDS),60)
 
 audit: dev ## known vulnerabilities in the pinned packages
 	$(VENV)/bin/pip-audit -r requirements.txt

@@ -1,6 +1,6 @@
 """`make faults`: the reliability tests, and a table of what each of them found.
 
-With --full every test runs at its full length (about ten minutes) and the table is written to results/.
+With --full every test runs at its full length (about an hour, half of it the soak) and results/ gets the table.
 """
 
 from __future__ import annotations

@@ -7,10 +7,13 @@ an entry is decoded and written anew.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from proxy.errors import UpstreamFailed
+from proxy.half_pairs import put_back, take_out
 from proxy.policy import View
 
 # list method -> (member of the result, kind, member that names an entry)
@@ -25,6 +28,7 @@ _CAPABILITY_OF = {"tool": "tools", "prompt": "prompts", "resource": "resources"}
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _entries = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
+_NULL = msgspec.Raw(b"null")
 
 
 def changes(view: View, method: str) -> bool:
@@ -39,14 +43,31 @@ def apply(view: View, method: str, body: bytes, result: dict[str, Any], list_ttl
 
     Args: result: the decoded result of the same body; list_ttl_ms: the longest life of a cached list, in
     milliseconds (a change of the rules must not be outlived by a cache).
+    Raises UpstreamFailed for what cannot be put together again.
     """
+    return _rewritten(body, lambda text: _apply(view, method, text, result, list_ttl_ms))
+
+
+def _rewritten(body: bytes, work: Callable[[bytes], bytes]) -> bytes:
+    """Do `work` on an upstream's message, also where half a surrogate pair stands in it."""
+    try:
+        return work(body)
+    except msgspec.DecodeError:
+        text, stand_ins = take_out(body)
+    try:
+        return put_back(work(text), stand_ins)
+    except msgspec.DecodeError:
+        raise UpstreamFailed("The upstream's answer is not valid JSON.", reason="answer_invalid") from None
+
+
+def _apply(view: View, method: str, body: bytes, result: dict[str, Any], list_ttl_ms: int) -> bytes:
     message = _members.decode(body)
     members = _members.decode(message["result"])
     if method in LISTS:
         member, kind, name_in = LISTS[method]
         _filter_list(view, members, result, member, kind, name_in)
     else:
-        _mask_capabilities(view, members)
+        _mask_capabilities(view, members, result)
     if "cacheScope" in members:
         members["cacheScope"] = msgspec.Raw(b'"private"')
     if isinstance(result.get("ttlMs"), int):
@@ -74,8 +95,9 @@ def _filter_list(
     )
 
 
-def _mask_capabilities(view: View, members: dict[str, msgspec.Raw]) -> None:
-    if "capabilities" not in members:
+def _mask_capabilities(view: View, members: dict[str, msgspec.Raw], result: dict[str, Any]) -> None:
+    if not isinstance(result.get("capabilities"), dict):
+        members.pop("capabilities", None)
         return
     capabilities = _members.decode(members["capabilities"])
     for kind, name in _CAPABILITY_OF.items():
@@ -88,11 +110,18 @@ def _mask_capabilities(view: View, members: dict[str, msgspec.Raw]) -> None:
 
 def result_bytes(body: bytes) -> bytes:
     """Return the bytes of a response's result, which tell two answers apart whatever their ids."""
-    return bytes(_members.decode(body)["result"])
+    return _rewritten(body, lambda text: bytes(_members.decode(text)["result"]))
 
 
 def with_id(body: bytes, identifier: str | int | None) -> bytes:
-    """Return a JSON-RPC message with another id, every other member's bytes unchanged."""
+    """Return a JSON-RPC message with another id, every other member's bytes unchanged.
+
+    Raises UpstreamFailed for what cannot be put together again.
+    """
+    return _rewritten(body, lambda text: _with_id(text, identifier))
+
+
+def _with_id(body: bytes, identifier: str | int | None) -> bytes:
     message = _members.decode(body)
     message["id"] = msgspec.Raw(json.dumps(identifier).encode())
     return _encode(message)
@@ -102,7 +131,7 @@ def with_params(body: bytes, identifier: str | int, meta: dict[str, Any]) -> byt
     """Return a request with another id and with `meta` laid over its `params._meta`; other bytes unchanged."""
     message = _members.decode(body)
     params = _members.decode(message["params"]) if "params" in message else {}
-    own = _members.decode(params["_meta"]) if "_meta" in params else {}
+    own = _members.decode(params["_meta"]) if params.get("_meta", _NULL) != _NULL else {}
     own.update({key: msgspec.Raw(_encode(value)) for key, value in meta.items()})
     params["_meta"] = msgspec.Raw(_encode(own))
     message["id"] = msgspec.Raw(json.dumps(identifier).encode())

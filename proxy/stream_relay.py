@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,9 @@ from proxy.sessions import sign_event_id
 from proxy.upstream import UpstreamAnswer
 
 DRAIN_S = 0.25
+# Of a chunk that brings much at once, what is worked through before other calls have their turn: one read can bring
+# thousands of small events.
+TURN_BYTES = 16 * 1024
 
 
 class StreamRelay:
@@ -72,11 +76,10 @@ class StreamRelay:
         with exchange.runtime.streams.hold(exchange):
             stream = await exchange.begin_stream()
             async for events in self._events():
-                for event in events:
-                    data = self._standing_event(event)
-                    if data is not None:
-                        exchange.record.response_bytes += len(data)
-                        await stream.push(data)
+                data = b"".join([piece for event in events if (piece := self._standing_event(event)) is not None])
+                if data:
+                    exchange.record.response_bytes += len(data)
+                    await stream.push(data)
             exchange.conclude(200, "ok", "closed")
             await stream.end()
 
@@ -90,7 +93,7 @@ class StreamRelay:
         raise UpstreamFailed("The upstream's stream ended without an answer.", reason="answer_missing")
 
     async def _events(self) -> AsyncIterator[list[Event]]:
-        """Yield the events of each chunk. Raises UpstreamFailed when one of them, or all together, are too large."""
+        """Yield the events as they come. Raises UpstreamFailed when one of them, or all together, are too large."""
         exchange = self.exchange
         reader = EventReader(exchange.runtime.limits.max_event_bytes)
         left = self.desk.upstream.max_response_bytes
@@ -100,18 +103,21 @@ class StreamRelay:
             left -= len(chunk)
             if left < 0 and not exchange.long_lived:
                 raise UpstreamFailed("The upstream's answer is too large.", reason="answer_too_large")
-            try:
-                events = reader.feed(chunk)
-            except EventTooLarge:
-                raise UpstreamFailed("An event of the upstream's is too large.", reason="event_too_large") from None
-            if events:
-                yield events
+            for start in range(0, len(chunk), TURN_BYTES):
+                if start:
+                    await asyncio.sleep(0)
+                try:
+                    events = reader.feed(chunk[start : start + TURN_BYTES])
+                except EventTooLarge:
+                    raise UpstreamFailed("An event of the upstream's is too large.", reason="event_too_large") from None
+                if events:
+                    yield events
 
     def _request_event(self, event: Event) -> bytes | None:
         """Return one event of a request's stream as it goes to the client; None to drop it. Records the response."""
         self._bind_id(event)
         if not event.data:
-            return event.encode() if event.id is not None or event.retry is not None else None
+            return _without_data(event)
         value = read_message(event.data)
         if not is_response(value):
             if value.get("method") == "notifications/subscriptions/acknowledged":
@@ -136,10 +142,12 @@ class StreamRelay:
         """Return one event of a GET stream as it goes to the client; None to drop it."""
         self._bind_id(event)
         if not event.data:
-            return event.encode() if event.id is not None or event.retry is not None else None
+            return _without_data(event)
         value = read_message(event.data)
         if is_response(value):
             # The answer to an earlier request, on a resumed stream: which one it was shows in its result.
+            if b"last-event-id" not in self.exchange.head.values:
+                return None
             self._filter_resumed(value.get("result"), event)
         elif not self._may_pass(value):
             return None
@@ -176,3 +184,9 @@ class StreamRelay:
             uri = params.get("uri") if isinstance(params, dict) else None
             return isinstance(uri, str) and self.desk.view.allows("resource", uri)
         return True
+
+
+def _without_data(event: Event) -> bytes | None:
+    """Return an event without data: it moves the client's last event id or its pause to reconnect, and nothing else."""
+    event.name = None
+    return event.encode() if event.id is not None or event.retry is not None else None

@@ -7,9 +7,11 @@ egress check approved is the one connected to, and the certificate must be the n
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 # Servers commonly close an idle connection after 5 s, and a POST may not be repeated.
 KEEP_ALIVE_S = 4.0
+_KEPT = re.compile(r"(?:^|[,;\s])timeout=(\d{1,6})(?![^,;\s])", re.IGNORECASE)
 SWEEP_S = 0.5
 USER_AGENT = "mcp-gateway"
 BOTH_TYPES = "application/json, text/event-stream"
@@ -168,10 +171,10 @@ class UpstreamClient:
         return UpstreamAnswer(self, connection)
 
     def _reuse(self) -> UpstreamConnection | None:
-        oldest = self._loop.time() - KEEP_ALIVE_S
+        now = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable and connection.idle_since > oldest:
+            if connection.usable and connection.idle_until > now:
                 return connection
             connection.abort()
         return None
@@ -215,17 +218,18 @@ class UpstreamClient:
         if self._closed:
             connection.abort()
             return
-        connection.idle_since = self._loop.time()
+        hint = connection.headers.get("keep-alive")
+        connection.idle_until = self._loop.time() + (KEEP_ALIVE_S if hint is None else keeps_for(hint))
         self._idle.append(connection)
         if self._sweep is None:
             self._sweep = self._loop.call_later(SWEEP_S, self._close_idle)
 
     def _close_idle(self) -> None:
         """Close what has been idle for too long."""
-        oldest = self._loop.time() - KEEP_ALIVE_S
+        now = self._loop.time()
         idle, self._idle = self._idle, []
         for connection in idle:
-            if connection.usable and connection.idle_since > oldest:
+            if connection.usable and connection.idle_until > now:
                 self._idle.append(connection)
             else:
                 connection.abort()
@@ -240,6 +244,20 @@ class UpstreamClient:
         for connection in self._idle:
             connection.abort()
         self._idle.clear()
+
+
+@lru_cache(256)
+def keeps_for(hint: str) -> float:
+    """Return for how long, in seconds, a connection may wait for its next request when the upstream sends this hint.
+
+    `Keep-Alive: timeout=5` (RFC 2068 §19.7.1.1) says when the upstream closes it; a request that is on its way by then
+    is lost, so ours ends a second earlier, or half-way where that is sooner.
+    """
+    found = _KEPT.search(hint)
+    if found is None:
+        return KEEP_ALIVE_S
+    kept = float(found[1])
+    return min(KEEP_ALIVE_S, max(kept - 1.0, kept / 2))
 
 
 def _check(connection: UpstreamConnection) -> None:

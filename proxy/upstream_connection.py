@@ -42,7 +42,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._open = True
         self._busy = False
         self._reusable = False
-        self.idle_since = 0.0
+        self.idle_until = 0.0
         self._begin()
 
     def _begin(self) -> None:

@@ -67,6 +67,7 @@ class Child:
         self.holds_sigterm = holds_sigterm
         self.running: subprocess.Popen[bytes] | None = None
         self.ready = False
+        self.renewing = False  # told to end so that a new process takes its place
         self.heartbeat_fd: int | None = None
         self.last_beat = 0.0
         self.started = 0.0
@@ -143,6 +144,17 @@ class Child:
         self.pause_s = min(pause * 2, LONGEST_PAUSE_S)
         self.start_at = now + pause
         return pause
+
+    def renew(self) -> None:
+        """Ask the process to end; another one is started at once when it has. One that is starting is new already."""
+        if self.running is not None and self.ready:
+            self.renewing = True
+            self.signal(signal.SIGTERM)
+
+    def plan_renewal(self) -> None:
+        """Have the process started again at once: it ended because it was asked to."""
+        self.renewing = False
+        self.start_at = time.monotonic()
 
     def is_due(self) -> bool:
         """Return whether the time to start the process has come."""

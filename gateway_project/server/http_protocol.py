@@ -17,6 +17,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway_project.server.head_check import Refused, check_head
+from gateway_project.server.send_deadline import SendDeadline
 from gateway_project.server.whole_answer import write_whole
 
 _BAD_REQUEST = b"400 Bad Request"
@@ -28,12 +29,13 @@ LIVE_PATH = b"/ws/live"
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """What one connection may cost: bytes and lines of a head, seconds for head and body to arrive."""
+    """What one connection may cost: bytes and lines of a head, seconds for its parts to arrive and its answer to go."""
 
     head_bytes: int = 32 << 10
     headers: int = 100
     head_s: float = 30.0
     body_s: float = 60.0
+    send_s: float = 60.0  # in which a client must take something of what waits for it
     unread_body_bytes: int = 256 << 10  # of a body that nobody wants any more, before the connection is cut
 
 
@@ -75,11 +77,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._segment = 0
         self._extensions = {"gateway.connection": self}
         self._closer = _Closer(self)
+        self._sending = SendDeadline(self.loop, transport, self.limits.send_s)
         self._timer: asyncio.TimerHandle | None = self.loop.call_later(self.limits.head_s, self._expire)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application at once, by its callback and by `http.disconnect`."""
         self._cancel_timer()
+        self._sending.stop()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
         self._tell()
@@ -109,6 +113,26 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         if self.phase != Phase.COMPLETE:
             self._watch(len(data))
+
+    def pause_writing(self) -> None:
+        """More waits for the client than should: it must go on reading."""
+        super().pause_writing()
+        self._sending.watch()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        self._sending.stop()
+
+    def close(self) -> None:
+        """Close once what was written has been taken, or is not taken in time."""
+        self.transport.close()
+        self._sending.watch()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that has been idle; its client may have left the last answer unread."""
+        super().timeout_keep_alive_handler()
+        self._sending.watch()
 
     # Parser callbacks
 
@@ -214,7 +238,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self.owes_answer():
             self.cycle.keep_alive = False
         else:
-            self.transport.close()
+            self.close()
 
     # Limits
 
@@ -233,7 +257,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             if self._overhead > self.limits.head_bytes or len(self.headers) > self.limits.headers:
                 self._refuse(_BAD_REQUEST)
             elif self._unread > self.limits.unread_body_bytes:
-                self.transport.close()
+                self.close()
             elif self._timer is None:
                 self._timer = self.loop.call_later(self.limits.body_s, self._expire)
             return
@@ -269,7 +293,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if is_open and cycle.response_started:
-            self.transport.close()  # never write into an answer that has begun
+            self.close()  # never write into an answer that has begun
             return
         self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         if is_open:
@@ -288,7 +312,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         # Unread, not read and dropped: nothing more is taken from a client that was refused.
         self.flow.pause_reading()
         self.transport.write_eof()
-        self._timer = self.loop.call_later(_LINGER_S, self.transport.close)
+        self._timer = self.loop.call_later(_LINGER_S, self.close)
 
 
 class _Closer:
@@ -305,4 +329,4 @@ class _Closer:
         if self._protocol.phase == Phase.BODY:
             self._protocol.linger()
         else:
-            self._protocol.transport.close()
+            self._protocol.close()

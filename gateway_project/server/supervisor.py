@@ -16,6 +16,7 @@ from pathlib import Path
 from gateway_project import postgres
 from gateway_project.postgres_binaries import PostgresError
 from gateway_project.server.child import Child, describe_end
+from gateway_project.server.rolling_restart import RollingRestart, has_terminal
 
 logger = logging.getLogger("gateway.serve")
 STATE_FILE = "serve.json"
@@ -23,7 +24,9 @@ _POSTGRES_CHECK_S = 0.5
 
 
 class Supervisor:
-    """Runs children until SIGTERM or SIGINT; a second one stops at once.
+    """Runs children until SIGTERM or SIGINT; a second one stops at once. SIGHUP renews the workers.
+
+    A SIGHUP that says that the terminal is gone stops as well: whoever started us there expects it.
 
     `stages` are groups of children in the order in which they stop: each group gets SIGTERM and `patience_s`
     before the next one, then SIGKILL.
@@ -48,6 +51,9 @@ class Supervisor:
         self.on_stop = on_stop
         self.stop_signals = 0
         self.announced = False
+        self.rolling = RollingRestart([child for child in self.children if child.hang_timeout_s], patience_s)
+        self.had_terminal = has_terminal()
+        self.ignores_hang_up = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as under nohup
         self.wake_read, self.wake_write = os.pipe()
         for descriptor in (self.wake_read, self.wake_write):
             os.set_blocking(descriptor, False)
@@ -82,12 +88,19 @@ class Supervisor:
     def _take_signals(self) -> None:
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            if signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self._count_signal)
+        signal.signal(signal.SIGHUP, self._hang_up)
 
     def _count_signal(self, *_: object) -> None:
         self.stop_signals += 1
+
+    def _hang_up(self, *_: object) -> None:
+        if not self.had_terminal or has_terminal():
+            self.rolling.ask()
+        elif not self.ignores_hang_up:
+            self.stop_signals += 1
 
     def _tend(self) -> None:
         """One round: read heartbeats, reap the dead, kill the hung, start what is due."""
@@ -98,14 +111,27 @@ class Supervisor:
                 logger.error("%s is hung; it is killed and started again", child.name, extra={"pid": child.pid})
                 child.signal(signal.SIGKILL)
             if (code := child.reap()) is not None:
-                pause = child.plan_restart()
-                logger.error("%s %s; it is started again in %.1f s", child.name, describe_end(code), pause)
+                self._plan(child, code)
                 changed = True
             if child.is_due() and (self.announced or not child.waits_for_ready):
                 child.start()
                 changed = True
+        if self.announced:
+            self.rolling.step()
         if changed:
             self._write_state()
+
+    @staticmethod
+    def _plan(child: Child, code: int) -> None:
+        """Decide when a child that has ended is started again: at once where that was asked for."""
+        if child.renewing:
+            child.plan_renewal()
+            logger.log(
+                logging.WARNING if code else logging.INFO, "%s %s and is renewed", child.name, describe_end(code)
+            )
+            return
+        pause = child.plan_restart()
+        logger.error("%s %s; it is started again in %.1f s", child.name, describe_end(code), pause)
 
     def _sleep(self, longest_s: float = 1.0) -> None:
         """Wait for a signal, a child's end, a heartbeat, or the next start that is due."""

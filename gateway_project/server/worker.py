@@ -20,6 +20,7 @@ import django
 import uvicorn
 from django.conf import settings
 
+from gateway_project.server import loop_probe
 from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
 from gateway_project.server.live_socket import MAX_MESSAGE_BYTES, LiveProtocol, LiveReads
 from gateway_project.server.tended import TendedServer, leave_when_orphaned, wait_at_gate
@@ -39,7 +40,14 @@ class Worker(TendedServer):
         self.loop = asyncio.get_running_loop()
         self.parent = os.getppid()
         self.draining: asyncio.Task[None] | None = None
-        await super().serve(sockets)
+        probing = None
+        if probe := os.environ.get(loop_probe.DIRECTORY):
+            probing = asyncio.create_task(loop_probe.run(probe))
+        try:
+            await super().serve(sockets)
+        finally:
+            if probing is not None:
+                probing.cancel()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Start the drain; a second SIGINT (by hand, in a terminal) ends at once."""
@@ -95,6 +103,7 @@ def make_config(app: str) -> uvicorn.Config:
         headers=settings.MAX_HEADERS,
         head_s=settings.HEAD_TIMEOUT_S,
         body_s=settings.BODY_TIMEOUT_S,
+        send_s=settings.SEND_TIMEOUT_S,
     )
     return uvicorn.Config(
         app,

@@ -24,6 +24,23 @@ HOSTILE_ANSWER_BYTES = 1 << 20
 KEYS = {
     name: secrets.generate() for name in ("alice", "bob", "carol", "dave", "revoked", "expired", "stopped", "streaming")
 }
+# Behaviours that a GET for a standing stream meets; those left out differ from one of these only in their JSON.
+STANDING = (
+    *(
+        "hang",
+        "slow-head",
+        "sse-idle",
+        "sse-comments",
+        "sse-huge-line",
+        "gzip-bad",
+        "html",
+        "utf-7",
+        "ct-sse-body-json",
+    ),
+    *("ct-json-body-sse", "sse-crlf", "sse-inject", "sse-two-answers", "sse-server-request", "close", "reset"),
+    *("close-mid-sse", "bad-chunk", "http09", "status-401", "status-429", "status-600", "redirect-canary"),
+    *("redirect-meta", "resp-cookies", "many-headers", "big-header", "sse-endpoint", "endless-sse"),
+)
 # Long past and far future, so that no clock matters.
 PAST = "2020-01-01T00:00:00Z"
 
@@ -58,7 +75,7 @@ def configuration(upstreams: dict[str, str], *, hostile: bool = True) -> dict[st
         "unmounted": {"upstream": ""},
     }
     if hostile:
-        found = _hostile(upstreams["hostile"])
+        found = hostile_upstreams(upstreams["hostile"])
         shared |= found
         namespaces |= {slug: {"upstream": slug} for slug in found} | _guarding()
     return {"upstreams": shared, "namespaces": namespaces, "keys": _keys()}
@@ -75,7 +92,8 @@ def _guarding() -> dict[str, Any]:
     }
 
 
-def _hostile(base: str) -> dict[str, Any]:
+def hostile_upstreams(base: str) -> dict[str, Any]:
+    """Return an upstream `h-<behaviour>` for each behaviour of the hostile server at `base`, and some more."""
     limits = {
         "timeouts": {"connect": "1s", "first_byte": "1s", "idle": "1s", "total": f"{HOSTILE_DEADLINE_S:g}s"},
         "max_response_bytes": HOSTILE_ANSWER_BYTES,
@@ -87,11 +105,16 @@ def _hostile(base: str) -> dict[str, Any]:
     }
     found["h-ok-modern"] = {"url": f"{base}/ok?era=modern"} | limits
     found["h-request-modern"] = {"url": f"{base}/sse-server-request?era=modern"} | limits
-    # Only its deadline ends this one.
-    found["flood"] = {"url": f"{base}/endless-sse", "era": "legacy"} | limits | {"max_response_bytes": 1 << 32}
+    # Only its deadline ends this one. Its events are large: nobody is kept busy by their number.
+    found["flood"] = (
+        {"url": f"{base}/endless-sse?size=60000", "era": "legacy"} | limits | {"max_response_bytes": 1 << 32}
+    )
     # The behaviour from the first message on, the handshake included.
     for name in ("big-session", "sse-endpoint", "status-401", "hang"):
         found[f"all-{name}"] = {"url": f"{base}/{name}?all=1"} | limits
+    # The behaviour on the standing stream of a GET too.
+    for name in STANDING:
+        found[f"get-{name}"] = {"url": f"{base}/{name}?all=1", "era": "legacy"} | limits
     return found
 
 
@@ -176,13 +199,17 @@ class Caller:
         headers: dict[str, str] | None = None,
         *,
         key: str = "alice",
+        receive_buffer: int = 0,
     ) -> Connection:
-        """Open an event stream, by POST of a message or by GET, and return its connection once the head is read."""
+        """Open an event stream, by POST of a message or by GET, and return its connection once the head is read.
+
+        `receive_buffer`: how much the system keeps for a client that does not read, in bytes; 0: what it likes.
+        """
         sent = {"Authorization": f"Bearer {KEYS[key]}", "Accept": "text/event-stream"} | (headers or {})
         body = b""
         if content is not None:
             sent["Content-Type"], body = "application/json", json.dumps(content).encode()
-        connection = Connection(self.port)
+        connection = Connection(self.port, receive_buffer=receive_buffer)
         method = "GET" if content is None else "POST"
         connection.send(request(f"/mcp/{namespace}", body, list(sent.items()), method=method))
         head = connection.read_head()

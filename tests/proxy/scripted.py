@@ -20,6 +20,7 @@ import uvloop
 from proxy.policy import Catalogue
 from proxy.snapshot import Deadlines, UpstreamEntry
 from proxy.upstream import UpstreamClient
+from tests.proxy.answers import answer
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
@@ -124,18 +125,6 @@ def entry(url: str, connect_s: float = 5.0) -> UpstreamEntry:
         *(1, "scripted", url, "", Deadlines(connect_s, 60, 120, 600)),
         *(32 << 20, credentials, Catalogue(), (url,)),
     )
-
-
-def answer(body: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
-    """Return an HTTP/1.1 answer with a Content-Length."""
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def chunked(*parts: bytes, trailer: bytes = b"", version: str = "1.1", headers: str = "") -> bytes:
-    """Return a chunked answer."""
-    head = f"HTTP/{version} 200 OK\r\n{headers}Transfer-Encoding: chunked\r\n\r\n".encode()
-    return head + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n" + trailer + b"\r\n"
 
 
 def echoing(first: bytes, then: Callable[[Peer], Awaitable[None]] | None = None) -> Script:

@@ -6,11 +6,14 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from namespaces.rules import NameRule, RuleSet
 from proxy import filtering
+from proxy.errors import UpstreamFailed
+from proxy.jsonrpc import read_answer
 from proxy.policy import Catalogue, View
 
 # Spellings that a reader and writer would change.
@@ -139,3 +142,42 @@ def test_meta_is_laid_over_the_callers_own(
     assert [(name, bytes(value)) for name, value in params.items() if name != "_meta"] == others
     assert bytes(params["_meta"]) == (b'{"progressToken":1.50,"v":"new"}' if has_meta else b'{"v":"new"}')
     assert json.loads(changed)["id"] == identifier
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rb"\ud83d cut",
+        rb"\uDC22\uD83D",
+        rb"\ud83d\ud83d\udc22",
+        rb"\\ud83d \\\ud83d \ud83d\\udc22",
+        rb"\ue000 \ud83d " + "\ue001".encode(),
+        rb"\ud83d\u0041\ud83e",
+    ],
+)
+def test_half_a_surrogate_pair_passes_as_it_came(text: bytes) -> None:
+    """JavaScript servers write them; they pass in a filtered list and under an id that is not the upstream's."""
+    entry = b'{"name":"echo","description":"' + text + b'","' + text + b'":1.50}'
+    other = b'{"name":"hidden ' + text + b'"}'
+    result = b'{"tools":[' + other + b"," + entry + b'],"x":1E2}'
+    body = b'{"jsonrpc":"2.0","id":1,"result":' + result + b"}"
+    view = View(RuleSet(tools=NameRule.build("listed", ["echo"], [])), None, Catalogue())
+    filtered = filtering.apply(view, "tools/list", body, read_answer(body)["result"], 1000)
+    assert filtered == b'{"jsonrpc":"2.0","id":1,"result":{"tools":[' + entry + b'],"x":1E2}}'
+    assert filtering.with_id(body, "a") == body.replace(b'"id":1', b'"id":"a"')
+    assert filtering.result_bytes(body) == result
+
+
+def test_more_half_pairs_than_can_be_kept_apart_are_no_answer() -> None:
+    halves = b"".join(b"\\u%04x" % code for code in range(0xDC00, 0xE000))
+    body = b'{"jsonrpc":"2.0","id":1,"result":"' + halves + "".join(map(chr, range(0xE000, 0xF900))).encode() + b'"}'
+    with pytest.raises(UpstreamFailed):
+        filtering.with_id(body, "a")
+
+
+def test_capabilities_that_are_none_are_left_out() -> None:
+    view = View(RuleSet(tools=NameRule.build("none", [], [])), None, Catalogue())
+    for capabilities in ([], None, "tools", 1):
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"capabilities": capabilities, "x": 1}}).encode()
+        filtered = filtering.apply(view, "initialize", body, read_answer(body)["result"], 1000)
+        assert json.loads(filtered)["result"] == {"x": 1}

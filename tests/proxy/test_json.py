@@ -168,3 +168,11 @@ def test_j12_a_body_over_the_limit(caller: Caller) -> None:
     answer = caller.post("echo", with_arguments(b'{"a":"' + b"x" * (4 << 20) + b'"}'))
     expect_refused(answer, [413], [INVALID])
     assert answer.reason == "body_too_large" and caller.count()["calls"] == before
+
+
+def test_a_bare_call_whose_meta_is_null_is_served(caller: Caller) -> None:
+    """Null is what some serialisers write for nothing; in the modern era the gateway puts its own members there."""
+    call = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "echo", "_meta": None}}
+    for namespace in ("h-ok-modern", "echo"):
+        answer = caller.post(namespace, call)
+        assert answer.status == 200 and answer.message["id"] == 3 and "result" in answer.message

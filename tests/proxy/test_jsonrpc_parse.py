@@ -140,7 +140,7 @@ def test_depth_is_counted_exactly(depth: int, pair: tuple[str, str]) -> None:
         assert caught.value.reason in ("json_too_deep", "json_invalid")
 
 
-def _originals() -> list[tuple[bytes, dict[str, str]]]:
+def originals() -> list[tuple[bytes, dict[str, str]]]:
     """Good requests of every kind, with the headers that belong to them."""
     legacy = {"MCP-Protocol-Version": LEGACY}
     modern_call = tool_call("echo", {"message": "x", "deep": {"list": [1, 2.5, None, "ż"]}})
@@ -199,12 +199,12 @@ def mutated(body: bytes, others: list[bytes], chance: random.Random) -> bytes:
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_p3_no_mutated_body_makes_a_500(caller: Caller, seed: int) -> None:
     chance = random.Random(seed)
-    originals = _originals()
-    others = [body for body, _ in originals]
+    kinds = originals()
+    others = [body for body, _ in kinds]
     found: Counter[int] = Counter()
     connection = Connection(caller.port)
     for number in range(BODIES_PER_SEED):
-        body, headers = chance.choice(originals)
+        body, headers = chance.choice(kinds)
         body = mutated(body, others, chance)
         namespace = chance.choice(["echo", "listed", "denied"])
         sent = {"Content-Type": "application/json", "Accept": BOTH, "X-API-Key": KEYS["alice"]} | headers

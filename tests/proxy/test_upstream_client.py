@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import UpstreamFailed
+from proxy.upstream import keeps_for
 from proxy.upstream_connection import MAX_HEADERS, MAX_INTERIM
-from tests.proxy.scripted import LOOPS, Peer, ScriptedServer, answer, call, chunked, echoing, on_both_loops, run
+from tests.proxy.answers import answer, chunked
+from tests.proxy.scripted import LOOPS, Peer, ScriptedServer, call, echoing, on_both_loops, run
 
 POISON = answer(b"poisoned")
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nX-Early: hint\r\nLink: </a>\r\n\r\n"
@@ -117,6 +119,43 @@ def test_an_idle_connection_is_closed_before_a_server_would() -> None:
             assert not client._idle and client._sweep is None
 
     run("uvloop", check())
+
+
+@pytest.mark.parametrize(
+    ("hint", "kept"),
+    [
+        *(("timeout=5", 4.0), ("timeout=600", 4.0), ("timeout=2, max=100", 1.0), ("max=9,timeout=3", 2.0)),
+        *(("Timeout=1", 0.5), ("timeout=0", 0.0), ("", 4.0), ("timeout=soon", 4.0), ("timeout=1.5", 4.0)),
+        *(("xtimeout=1", 4.0), ("timeout=-1", 4.0), ("timeout=9999999999", 4.0)),
+    ],
+)
+def test_an_upstreams_hint_shortens_how_long_a_connection_is_kept(hint: str, kept: float) -> None:
+    assert keeps_for(hint) == kept
+
+
+@on_both_loops
+async def test_a_connection_is_not_used_in_the_moment_when_the_upstream_closes_it() -> None:
+    """The upstream says that it closes after a second, and does; the call that comes then gets a new connection."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(1):
+                    request = await peer.request()
+            except TimeoutError:
+                return
+            if request is None:
+                return
+            await peer.send(answer(request.partition(b"\r\n\r\n")[2], "Keep-Alive: timeout=1"))
+
+    async with ScriptedServer(script) as server:
+        client = server.client()
+        for number, pause in enumerate((0.1, 0.9, 0.98, 0.999)):
+            body = b"%d" % number
+            assert await call(client, body) == (200, body)
+            await asyncio.sleep(pause)
+        assert await call(client, b"last") == (200, b"last")
+        assert server.connections == 4
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST"])

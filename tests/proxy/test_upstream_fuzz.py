@@ -8,7 +8,8 @@ import random
 import pytest
 
 from proxy.errors import GatewayError
-from tests.proxy.scripted import LOOPS, Peer, ScriptedServer, answer, call, chunked, run
+from tests.proxy.answers import answer, chunked
+from tests.proxy.scripted import LOOPS, Peer, ScriptedServer, call, run
 
 SEEDS = [
     answer(b'{"jsonrpc":"2.0","id":1,"result":{}}', "Content-Type: application/json", "Connection: keep-alive"),

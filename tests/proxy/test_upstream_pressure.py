@@ -17,7 +17,8 @@ from namespaces import egress
 from proxy.errors import GatewayError, UpstreamFailed, UpstreamTimeout
 from proxy.upstream import UpstreamClient
 from proxy.upstream_connection import READ_AHEAD_BYTES
-from tests.proxy.scripted import Peer, ScriptedServer, answer, call, chunked, echoing, entry, on_both_loops, open_files
+from tests.proxy.answers import answer, chunked
+from tests.proxy.scripted import Peer, ScriptedServer, call, echoing, entry, on_both_loops, open_files
 
 MIB = 1 << 20
 # What the kernel may hold of one loopback connection, both ends together.

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from proxy.errors import GatewayError, UpstreamFailed, UpstreamTimeout
 from proxy.upstream import UpstreamClient
 from proxy.upstream_connection import READ_AHEAD_BYTES
-from tests.proxy.scripted import Peer, ScriptedServer, answer, call, echoing, entry, on_both_loops, open_files
+from tests.proxy.answers import answer
+from tests.proxy.scripted import Peer, ScriptedServer, call, echoing, entry, on_both_loops, open_files
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)

@@ -62,8 +62,10 @@ class Answer:
 class Connection:
     """One client connection to the gateway; a context manager."""
 
-    def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, port: int, timeout_s: float = TIMEOUT_S, receive_buffer: int = 0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._buffer = b""
         self._text = ""
         self.is_closed = False
@@ -126,6 +128,25 @@ class Connection:
             raise ConnectionError("the gateway closed in the middle of a chunked body")
         data = self._exactly(int(size, 16) + 2)
         return data[:-2]
+
+    def gather(self, seconds: float) -> bytes:
+        """Return what comes of a chunked body within so many seconds, or until its end, whole chunks only."""
+        until = time.monotonic() + seconds
+        try:
+            while (left := until - time.monotonic()) > 0:
+                self.socket.settimeout(left)
+                if not self._more():
+                    break
+        except TimeoutError:
+            pass
+        found, rest = b"", self._buffer
+        while b"\r\n" in rest:
+            size, rest = rest.split(b"\r\n", 1)
+            length = int(size, 16)
+            if not length or len(rest) < length:
+                break
+            found, rest = found + rest[:length], rest[length + 2 :]
+        return found
 
     def read(self, method: str = "POST") -> Answer | None:
         """Return the next answer, whole; None when the gateway closed instead."""

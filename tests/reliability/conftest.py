@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +17,8 @@ import pytest
 from keys import secrets
 from tests.conftest import Gateways
 from tests.gateway import Gateway
+from tests.proxy.plane import hostile_upstreams
+from tests.reliability.meter import WorkerMeter
 from tests.upstreams.listening import started
 
 # By their users: two with a namespace each, one with a limit, and some that a single test each may spoil.
@@ -19,6 +26,9 @@ SPARE = ("revoked", "narrowed", "expiring", "guessed")
 # Users with a sliding window of 100: by its length in seconds.
 WINDOWS = {"windowed-5": 5, "windowed-60": 60}
 KEYS = {user: secrets.generate() for user in ("first", "second", "limited", *WINDOWS, *SPARE)}
+EVERYWHERE = secrets.generate()
+# Deadlines of the gateway that is watched: short, so that what must be cut is cut while a test waits.
+HEAD_S, BODY_S, SEND_S = 3.0, 4.0, 3.0
 Figure = Callable[..., None]
 
 
@@ -83,7 +93,45 @@ def four_workers(request: pytest.FixtureRequest, config: dict[str, Any]) -> Iter
         yield start(workers=4, config=config)
 
 
-@pytest.fixture(params=["short", pytest.param("full", marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A gateway with one worker whose cost and lateness can be measured, over upstreams of every kind."""
+
+    gateway: Gateway
+    meter: WorkerMeter
+    hostile: str  # the hostile upstream's address
+
+
+@pytest.fixture(scope="package")
+def watched(request: pytest.FixtureRequest, config: dict[str, Any]) -> Iterator[Watched]:
+    """Namespaces: those of `config`, an `h-<behaviour>` for each hostile one, `idle` and `flood` with GET streams."""
+    env = {
+        "GATEWAY_HEAD_TIMEOUT_S": str(HEAD_S),
+        "GATEWAY_BODY_TIMEOUT_S": str(BODY_S),
+        "GATEWAY_SEND_TIMEOUT_S": str(SEND_S),
+        "GATEWAY_STREAMS_PER_KEY": "2000",
+        "GATEWAY_PROBE_INTERVAL_S": "0",
+        "GATEWAY_LOOP_PROBE": str(probe := Path(tempfile.mkdtemp(prefix="loop-"))),
+    }
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, probe, ignore_errors=True)
+        run = stack.enter_context
+        hostile = run(started("tests.upstreams.hostile"))
+        streams = {
+            name: {"url": run(started("tests.upstreams.echo_fast", "--standing", "--interval-ms", interval))}
+            for name, interval in {"idle": "3600000", "flood": "0"}.items()
+        }
+        more = hostile_upstreams(hostile) | {name: entry | {"era": "legacy"} for name, entry in streams.items()}
+        whole = config | {
+            "upstreams": config["upstreams"] | more,
+            "namespaces": config["namespaces"] | {name: {"upstream": name} for name in more},
+            "keys": [*config["keys"], {"key": EVERYWHERE, "user_id": "everywhere", "all_namespaces": True}],
+        }
+        gateway = run(Gateways(request))(config=whole, env=env)
+        yield Watched(gateway, WorkerMeter(gateway.worker_pids()[0], probe), hostile)
+
+
+@pytest.fixture(params=["short", pytest.param("full", marks=[pytest.mark.slow, pytest.mark.timeout(2700)])])
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether the test runs at its full length."""
     return bool(request.param == "full")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ import pytest
 from tests.gateway import Gateway
 from tests.reliability.client import Connection, protocol_headers, tool_call
 from tests.reliability.conftest import KEYS, Figure
+from tests.reliability.meter import WorkerMeter
 
 BODY_LIMIT, HEAD_LIMIT = 4 << 20, 32 << 10
 HEAD_S, BODY_S = 1.5, 2.0
@@ -30,41 +29,6 @@ def gateway(request: pytest.FixtureRequest, config: dict[str, Any]) -> Iterator[
     with Gateways(request) as start:
         env = {"GATEWAY_HEAD_TIMEOUT_S": str(HEAD_S), "GATEWAY_BODY_TIMEOUT_S": str(BODY_S)}
         yield start(config=config, env=env)
-
-
-class WorkerMeter:
-    """What a worker read and how much memory it took, at most, while a test ran."""
-
-    def __init__(self, pid: int) -> None:
-        self.proc = Path(f"/proc/{pid}")
-        self.highest_kib = 0
-
-    def _number(self, name: str, field: str) -> int:
-        found = re.search(rf"^{field}:\s*(\d+)", (self.proc / name).read_text(), re.MULTILINE)
-        assert found is not None
-        return int(found[1])
-
-    @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Sample the memory each 10 ms, and note what was read."""
-        self.rss_before = self.highest_kib = self._number("status", "VmRSS")
-        self.read_before = self._number("io", "rchar")
-        sampling = asyncio.create_task(self._sample())
-        try:
-            yield
-        finally:
-            sampling.cancel()
-            self.read = self._number("io", "rchar") - self.read_before
-
-    async def _sample(self) -> None:
-        while True:
-            self.highest_kib = max(self.highest_kib, self._number("status", "VmRSS"))
-            await asyncio.sleep(0.01)
-
-    @property
-    def grown(self) -> int:
-        """By how many bytes the memory grew at most."""
-        return (self.highest_kib - self.rss_before) * 1024
 
 
 def _head(*lines: str) -> bytes:

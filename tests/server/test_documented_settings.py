@@ -16,6 +16,7 @@ INTERNAL = {
     "GATEWAY_PAGES_SOCKET",
     "GATEWAY_HEARTBEAT_FD",
     "GATEWAY_GATE_FD",
+    "GATEWAY_LOOP_PROBE",
 }
 NAME = r"(?:GATEWAY|DATABASE|REDIS|POSTGRES)_[A-Z_]*[A-Z]"
 PACKAGES = ("gateway_project", "namespaces", "keys", "analytics", "proxy")

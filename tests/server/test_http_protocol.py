@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,8 @@ import uvicorn
 from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
 from gateway_project.server.small_reads import SmallReads
 from tests.server.raw_client import RawClient, Reply, exchange
+
+LARGE = 16 << 20  # more than the system takes from us for a client that does not read
 
 
 class Seen:
@@ -34,6 +37,13 @@ class Seen:
             return await reply(send, 401, b"early")
         if scope["path"] == "/early-close":
             return await reply(send, 413, b"early", [(b"connection", b"close")])
+        if scope["path"] == "/large":
+            return await reply(send, 200, b"x" * LARGE)
+        if scope["path"] == "/endless":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while not gone.is_set():
+                await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+            return None
         if scope["path"] == "/stream":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"first", "more_body": True})
@@ -71,7 +81,9 @@ async def reply(send: Any, status: int, body: bytes, extra: list[tuple[bytes, by
 class Small(GatewayHttpProtocol):
     """Short deadlines, so that the tests are short."""
 
-    limits = HttpLimits(head_bytes=32 << 10, headers=100, head_s=0.4, body_s=0.4, unread_body_bytes=64 << 10)
+    limits = HttpLimits(
+        head_bytes=32 << 10, headers=100, head_s=0.4, body_s=0.4, send_s=0.4, unread_body_bytes=64 << 10
+    )
 
 
 class SmallBehindReads(SmallReads):
@@ -438,6 +450,38 @@ async def test_nobody_is_told_after_a_complete_answer(server: Server) -> None:
     client.reset()
     await asyncio.sleep(0.05)
     assert server.seen.left == []
+
+
+@pytest.mark.parametrize("path", ["/endless", "/large"])
+@pytest.mark.parametrize("ending", ["keep-alive", "close"])
+async def test_p30_a_client_that_never_reads_is_cut(server: Server, path: str, ending: str) -> None:
+    client = await RawClient.open(server.port)
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    begun = asyncio.get_running_loop().time()
+    await client.send(get(path, f"Connection: {ending}"))
+    connections = server.server.server_state.connections
+    async with asyncio.timeout(3):
+        while not connections:
+            await asyncio.sleep(0.01)
+        while connections:
+            await asyncio.sleep(0.01)
+    assert asyncio.get_running_loop().time() - begun > 0.35
+    assert server.seen.left == ([path] if path == "/endless" else [])
+    client.close()
+
+
+async def test_p30_a_client_that_reads_slowly_is_not_cut(server: Server) -> None:
+    client = await RawClient.open(server.port)
+    client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+    await client.send(get("/large", "Connection: close"))
+    received = 0
+    for _ in range(20):  # five times the deadline
+        received += len(await client.reader.read(50_000))
+        await asyncio.sleep(0.1)
+    while data := await client.reader.read(1 << 20):
+        received += len(data)
+    assert received > LARGE
+    client.close()
 
 
 async def test_an_early_answer_survives_a_body_that_is_still_coming(server: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -141,6 +142,71 @@ def test_workers_restarted_one_after_the_other_fail_no_call(make_gateway: MakeGa
     asking.join()
     assert len(statuses) > 10
     assert set(statuses) == {200}
+
+
+def test_sighup_renews_the_workers_one_after_the_other(make_gateway: MakeGateway) -> None:
+    gateway = make_gateway(workers=2)
+    others = {name: gateway.pid_of(name) for name in ("maintain", "shipper")}
+    for _ in range(3):  # more often in a short time than a worker may crash without waiting
+        old = gateway.worker_pids()
+        serving: set[int] = set()
+        os.kill(gateway.state()["pid"], signal.SIGHUP)
+
+        def renewed(old: list[int] = old, serving: set[int] = serving) -> bool:
+            state = gateway.state()["serving"]
+            serving.add(state["worker 1"] + state["worker 2"])
+            return serving >= {1, 2} and state["worker 2"] and not set(gateway.worker_pids()) & set(old)
+
+        wait_for(renewed, 20, "the workers were not renewed")
+        assert serving == {1, 2}, "two were away at once"
+    assert {name: gateway.pid_of(name) for name in others} == others
+    wait_for(lambda: gateway.output().count("the workers have been renewed") == 3, 5)
+    assert " is renewed" in gateway.output() and "started again in" not in gateway.output()
+
+
+def test_a_worker_that_hangs_is_renewed_all_the_same(make_gateway: MakeGateway) -> None:
+    env = {"GATEWAY_DRAIN_TIMEOUT_S": "0.5", "GATEWAY_DRAIN_NOTICE_S": "0", "GATEWAY_HANG_TIMEOUT_S": "60"}
+    gateway = make_gateway(env=env)
+    (old,) = gateway.worker_pids()
+    os.kill(old, signal.SIGSTOP)
+    os.kill(gateway.state()["pid"], signal.SIGHUP)
+    wait_for(lambda: gateway.worker_pids() not in ([], [old]), 20, "the worker was waited for without end")
+    wait_for(lambda: is_ready(gateway), 10)
+    assert not is_alive(old)
+
+
+@pytest.mark.parametrize("under_nohup", [False, True])
+def test_a_terminal_that_goes_away_stops_it_unless_told_otherwise(make_gateway: MakeGateway, under_nohup: bool) -> None:
+    """At a terminal SIGHUP still means what it says: the shell has gone."""
+    gateway = make_gateway()
+    assert gateway.stop() == 0
+    command = [sys.executable, "manage.py", "serve", "--port", str(gateway.port)]
+    main_end, terminal = pty.openpty()
+    attach = f"fcntl.ioctl({terminal}, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    attach = f"import fcntl, os, sys, termios; {attach}"
+    command = [sys.executable, "-c", attach, *(("/usr/bin/nohup",) if under_nohup else ()), *command]
+    with gateway.log_path.open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=gateway.env, stdin=terminal, stdout=log, stderr=log, start_new_session=True,
+            pass_fds=[terminal],
+        )  # fmt: skip
+    os.close(terminal)
+    try:
+        state = gateway.data_dir / "run" / "serve.json"
+        wait_for(lambda: state.exists() and gateway.state()["ready"], 30)
+        (old,) = gateway.worker_pids()
+        os.kill(process.pid, signal.SIGHUP)
+        wait_for(lambda: gateway.worker_pids() not in ([], [old]), 15, "the terminal is there: SIGHUP renews")
+        wait_for(lambda: is_ready(gateway), 10)
+        os.close(main_end)
+        if under_nohup:
+            time.sleep(1.5)
+            assert process.poll() is None and is_ready(gateway)
+        else:
+            assert process.wait(20) == 0
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_a_hung_worker_is_replaced(make_gateway: MakeGateway) -> None:

@@ -1,6 +1,6 @@
 """A very light MCP upstream of the legacy era, for benches and fault tests: raw ASGI, no SDK.
 
-Run: `python -m tests.upstreams.echo_fast --port 0 [--sessions] [--delay-ms N] [--standing]`.
+Run: `python -m tests.upstreams.echo_fast --port 0 [--sessions] [--delay-ms N] [--standing [--interval-ms N]]`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class EchoFast:
     leave, in seconds of the host's monotonic clock.
     """
 
-    def __init__(self, *, delay_s: float = 0.0, sessions: bool = False, standing: bool = False) -> None:
+    def __init__(self, *, delay_s: float = 0.0, sessions: bool = False, standing: float | None = None) -> None:
         self.delay_s = delay_s
         self.standing = standing
         self.open: set[str] = set()
@@ -65,8 +65,8 @@ class EchoFast:
         while message.get("more_body", False):
             message = await receive()
             body += message.get("body", b"")
-        if scope["method"] == "GET" and self.standing:
-            await self._watched(_standing(send), receive, "")
+        if scope["method"] == "GET" and self.standing is not None:
+            await self._watched(_standing(send, self.standing), receive, "")
             return
         if scope["method"] != "POST":
             await self._other_verb(scope, send)
@@ -169,13 +169,14 @@ async def _stream(request_id: Any, arguments: dict[str, Any], send: Send) -> Non
     await send({"type": "http.response.body", "body": _event({"jsonrpc": "2.0", "id": request_id, "result": result})})
 
 
-async def _standing(send: Send) -> None:
-    """A GET stream: a notification each 200 ms, without end."""
+async def _standing(send: Send, interval_s: float) -> None:
+    """A GET stream without end: a notification each `interval_s`; at 0, a KiB as soon as the last one is taken."""
     await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
-    notice = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "still here"}}
+    data = "still here" if interval_s else "x" * 1000
+    notice = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": data}}
     while True:
         await send({"type": "http.response.body", "body": _event(notice), "more_body": True})
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(interval_s)
 
 
 def _event(document: dict[str, Any]) -> bytes:
@@ -200,8 +201,10 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=0.0, help="wait before each answer to a tools/call")
     parser.add_argument("--sessions", action="store_true", help="keep sessions; answer 404 to unknown ones")
     parser.add_argument("--standing", action="store_true", help="offer a standing stream at GET")
+    parser.add_argument("--interval-ms", type=float, default=200.0, help="between the events of a standing stream")
     options = parser.parse_args()
-    app = EchoFast(delay_s=options.delay_ms / 1000, sessions=options.sessions, standing=options.standing)
+    standing = options.interval_ms / 1000 if options.standing else None
+    app = EchoFast(delay_s=options.delay_ms / 1000, sessions=options.sessions, standing=standing)
     serve_asgi(app, options.port, "/mcp", http="httptools", loop="uvloop", lifespan="off")
 
 

@@ -78,12 +78,21 @@ async def endless_json(exchange: Exchange) -> None:
 
 @behaviour("U2", "endless-sse")
 async def endless_sse(exchange: Exchange) -> None:
-    """Log notifications as fast as they are taken, and no answer."""
-    params = {"level": "info", "data": "x" * 1000}
-    log = event({"jsonrpc": "2.0", "method": "notifications/message", "params": params})
+    """Log notifications of `size` bytes (1,000) as fast as they are taken, and no answer."""
+    size = int(exchange.number("size", 1000))
+    log = event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x" * size}})
     await exchange.begin()
     while True:
-        await exchange.part(log * 60)
+        await exchange.part(log * max(1, 60_000 // size))
+
+
+@behaviour("U2", "sse-tiny")
+async def sse_tiny(exchange: Exchange) -> None:
+    """The smallest messages there are, thousands in one read, and no answer: what costs is their number."""
+    tiny = b'data:{"jsonrpc":"2.0","method":"a"}\n\n' * 8000
+    await exchange.begin()
+    while True:
+        await exchange.part(tiny)
 
 
 @behaviour("U2", "sse-huge-line")

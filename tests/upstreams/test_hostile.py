@@ -20,7 +20,7 @@ from tests.upstreams.listening import started
 
 IDLE_S, TOTAL_S = 0.15, 1.5  # how long a silence, and a drip, are listened to
 CALL = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "echo", "arguments": {"n": 1}}}
-ENDLESS = {"endless-json", "endless-sse", "sse-huge-line"}
+ENDLESS = {"endless-json", "endless-sse", "sse-huge-line", "sse-tiny"}
 CLOSING = {"close", "reset", "close-mid-json", "close-mid-sse", "bad-chunk", "http09"}
 
 
