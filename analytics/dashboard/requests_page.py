@@ -124,9 +124,7 @@ def _empty(look: Look, filters: Filters) -> Empty:
 
 
 def _csv_url(look: Look, filters: Filters) -> str:
-    """Return the address of the same rows as CSV, as far as the REST API knows the filters; else nothing."""
-    if filters.method or filters.slower_than_ms:
-        return ""
+    """Return the address of the same rows as CSV."""
     given = filters.parameters()
     given.pop("errors_only", None)
     if filters.errors_only and filters.outcome is None:

@@ -26,7 +26,7 @@ ENTRIES = (
     ("dashboard:upstreams", "Upstreams", ("dashboard:upstream",)),
     ("dashboard:requests", "Requests", ("dashboard:request",)),
     ("dashboard:live", "Live", ()),
-    ("my-keys", "My keys", ("my-key-issue", "my-key-rotate", "my-key-revoke")),
+    ("my-keys", "My keys", ("my-key-issue", "my-key-rotate", "my-key-revoke", "team")),
 )
 _STAFF_ENTRY = ("admin:index", "Admin", ())
 

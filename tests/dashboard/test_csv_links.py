@@ -29,6 +29,7 @@ PAGES = [
     "/dashboard/upstreams/server/",
     "/dashboard/requests/?errors_only=true&user=alice&tool=run_query&upstream=server&key=101",
     "/dashboard/requests/?outcome=tool_error&reason=odd",
+    "/dashboard/requests/?method=tools/call&slower_than_ms=1",
 ]
 
 
