@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -181,3 +183,22 @@ def test_capabilities_that_are_none_are_left_out() -> None:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"capabilities": capabilities, "x": 1}}).encode()
         filtered = filtering.apply(view, "initialize", body, read_answer(body)["result"], 1000)
         assert json.loads(filtered)["result"] == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(map(chr, range(0xE000, 0xF8FF))).encode() * 200,  # every stand-in but one is taken
+        rb"\ud83d\udc22" * 300_000,
+        b"\\" * 4_000_000,
+        rb"\ud83d" * 600_000,
+    ],
+    ids=["characters that are taken", "pairs", "backslashes", "half pairs"],
+)
+def test_no_text_makes_half_pairs_costly(text: bytes) -> None:
+    """The event loop waits for it: megabytes of whatever takes longest, and one half pair behind them."""
+    body = b'{"jsonrpc":"2.0","id":1,"result":"' + text + rb'\ud83d"}'
+    begun = time.process_time()
+    with contextlib.suppress(UpstreamFailed):
+        assert filtering.with_id(body, "a") == body.replace(b'"id":1', b'"id":"a"')
+    assert time.process_time() - begun < 1

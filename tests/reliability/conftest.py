@@ -131,7 +131,12 @@ def watched(request: pytest.FixtureRequest, config: dict[str, Any]) -> Iterator[
         yield Watched(gateway, WorkerMeter(gateway.worker_pids()[0], probe), hostile)
 
 
-@pytest.fixture(params=["short", pytest.param("full", marks=[pytest.mark.slow, pytest.mark.timeout(2700)])])
+@pytest.fixture(
+    params=[
+        pytest.param("short", marks=pytest.mark.timeout(300)),
+        pytest.param("full", marks=[pytest.mark.slow, pytest.mark.timeout(2700)]),
+    ]
+)
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether the test runs at its full length."""
     return bool(request.param == "full")
