@@ -20,7 +20,7 @@ from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 from analytics.live_consumer import LiveConsumer  # noqa: E402
 from gateway_project.body_limit import BodyLimit  # noqa: E402
 from gateway_project.live_door import LiveDoor  # noqa: E402
-from proxy import health  # noqa: E402
+from proxy import health, metrics_endpoint  # noqa: E402
 from proxy.app import application as mcp  # noqa: E402
 from proxy.runtime import runtime  # noqa: E402
 
@@ -56,6 +56,7 @@ def _routes() -> ASGI3Application:
                 [
                     re_path(r"(?s)\Amcp(?:/.*)?\Z", mcp),  # type: ignore[arg-type]
                     re_path(r"\A(?:health|live|ready|readyz)\Z", health.application),  # type: ignore[arg-type]
+                    re_path(r"\Ametrics\Z", metrics_endpoint.application),  # type: ignore[arg-type]
                     re_path(r"", BodyLimit(ASGIHandler(), settings.MAX_REQUEST_BYTES)),  # type: ignore[arg-type]
                 ]
             ),

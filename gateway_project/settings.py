@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway_project import local_secrets
+from namespaces import networks as ip
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -55,6 +57,14 @@ def switch(name: str, default: bool) -> bool:
 def items(name: str) -> list[str]:
     """Return a comma-separated variable as a list without blanks."""
     return [part.strip() for part in text(name).split(",") if part.strip()]
+
+
+def networks(name: str) -> list[ip.Network]:
+    """Return a comma-separated variable as networks; a single address is a network of one."""
+    try:
+        return [ip.network(part) for part in items(name)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
 
 
 # Where things are
@@ -239,6 +249,16 @@ if JOURNAL_FULL not in ("serve", "refuse"):
 JOURNAL_FSYNC = switch("GATEWAY_JOURNAL_FSYNC", False)
 ACCESS_LOG = switch("GATEWAY_ACCESS_LOG", True)
 CSV_MAX_ROWS = integer("GATEWAY_CSV_MAX_ROWS", 100_000, 1, 10_000_000)  # of one export of the request log
+
+# Metrics: who may read /metrics besides API keys that see everything
+VERSION = "0.1.0"
+GATEWAY_ID = text("GATEWAY_ID") or socket.gethostname()
+ENVIRONMENT = text("GATEWAY_ENVIRONMENT", "production")
+if ENVIRONMENT not in ("development", "staging", "production"):
+    raise ImproperlyConfigured("GATEWAY_ENVIRONMENT must be development, staging or production.")
+METRICS_ENABLED = text("GATEWAY_METRICS") != "off"
+METRICS_NETWORKS = networks("GATEWAY_METRICS") if METRICS_ENABLED else []
+
 REDIS_URL = text("REDIS_URL")
 REST_RATE = text("GATEWAY_REST_RATE", "600/m")  # requests of one caller to the REST API, as django-ratelimit writes it
 if not re.fullmatch(r"[1-9]\d*/[1-9]?\d*[smhd]", REST_RATE):

@@ -227,7 +227,7 @@ class Exchange:
             record.upstream_us = int((now - deadline.begun) * 1e6)
             if deadline.first_byte is not None:
                 record.first_byte_us = int((deadline.first_byte - deadline.begun) * 1e6)
-        self.runtime.write(record)
+        self.runtime.write(self)
 
     def record_opening(self, status: int) -> None:
         """Write the first of a long stream's two rows; `conclude` writes the second."""

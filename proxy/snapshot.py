@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Max
 
-from keys.models import ApiKey, Grant, KeySecret
+from keys.models import ApiKey, Grant, KeySecret, Sees
 from namespaces import egress
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import CatalogueEntry, ConfigurationChange, Mount, Namespace, Upstream, UpstreamCredential
@@ -76,13 +76,14 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """A key that is not revoked."""
+    """A key that is not revoked. `sees_all`: it may read everybody's figures."""
 
     id: int
     user_id: str
     all_namespaces: bool
     expires_at: float | None
     limit: Limit | None
+    sees_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +241,7 @@ def _rule_set(columns: tuple[Any, ...]) -> RuleSet:
 
 
 _OPEN = RuleSet()
-_ANONYMOUS = KeyEntry(0, "anonymous", all_namespaces=True, expires_at=None, limit=None)
+_ANONYMOUS = KeyEntry(0, "anonymous", all_namespaces=True, expires_at=None, limit=None, sees_all=True)
 
 
 def _limit(slot: int, rpm: int | None, burst: int | None) -> Limit | None:
@@ -255,14 +256,14 @@ def _load_keys() -> tuple[dict[int, KeyEntry], dict[bytes, tuple[KeyEntry, float
     keys: dict[int, KeyEntry] = {}
     ended: set[int] = set()
     rows = ApiKey.objects.order_by().values_list(
-        "id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst"
+        "id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst", "sees"
     )
-    for pk, user_id, everywhere, expires_at, revoked_at, rpm, burst in rows:
+    for pk, user_id, everywhere, expires_at, revoked_at, rpm, burst, sees in rows:
         if revoked_at is not None:
             ended.add(pk)
             continue
         expiry = expires_at.timestamp() if expires_at else None
-        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, _limit(pk * 2, rpm, burst))
+        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, _limit(pk * 2, rpm, burst), sees == Sees.ALL)
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = {}
     revoked: dict[bytes, int] = {}
     for key_id, digest, expires_at in KeySecret.objects.order_by().values_list("key_id", "digest", "expires_at"):

@@ -40,18 +40,18 @@ def read_server(form: Form) -> dict[str, str]:
 
 
 def _read_monitor(monitor: Form) -> dict[str, str]:
-    """Read `monitor` (B.12): how long the request log is kept, in whole days."""
+    """Read `monitor` (B.12): how long the request log is kept, in whole days, and whether there are metrics (B.29)."""
     hours = monitor.whole("retentionHours")
-    for name, is_used in (("requestLog", monitor.flag("requestLog") is not False), ("prometheus", False)):
-        if monitor.flag(name) is not None and not is_used:
-            monitor.findings.warn(monitor.line_of(name), (*monitor.path, name), "is not used")
+    if monitor.flag("requestLog") is False:
+        monitor.findings.warn(monitor.line_of("requestLog"), (*monitor.path, "requestLog"), "is not used")
+    found = {"GATEWAY_METRICS": "off"} if monitor.flag("prometheus") is False else {}
     monitor.finish()
     if hours is None:
-        return {}
+        return found
     if not 1 <= hours <= 24 * _MOST_DAYS:
         monitor.problem(f"must lie between 1 and {24 * _MOST_DAYS}", "retentionHours")
-        return {}
-    return {"GATEWAY_LOG_RETENTION_DAYS": str(-(-hours // 24))}
+        return found
+    return found | {"GATEWAY_LOG_RETENTION_DAYS": str(-(-hours // 24))}
 
 
 def file_defaults(path: str | os.PathLike[str]) -> dict[str, str]:
