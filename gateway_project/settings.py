@@ -231,7 +231,10 @@ DEFAULT_BURST = integer("GATEWAY_DEFAULT_BURST", 10, 1, 1_000_000)
 
 # Housekeeping, by one `maintain` process among all hosts
 HOUSEKEEPING_INTERVAL_S = number("GATEWAY_HOUSEKEEPING_INTERVAL_S", 3600, 1, 86400)
-PROBE_INTERVAL_S = number("GATEWAY_PROBE_INTERVAL_S", 120, 0, 86400)  # 0: upstreams are not looked at
+PROBE_INTERVAL_S = number("GATEWAY_PROBE_INTERVAL_S", 120, 0, 86400)  # 0: upstreams' lists are not read
+# B.11, D.13; an upstream's own field wins. Where lists are not to be read, nothing is asked by default either.
+HEALTH_INTERVAL_S = number("GATEWAY_HEALTH_INTERVAL_S", 30 if PROBE_INTERVAL_S else 0, 0, 86400)
+HEALTH_RETENTION_DAYS = integer("GATEWAY_HEALTH_RETENTION_DAYS", 90, 1, 36500)
 
 # Dashboards and analytics: how long one statement may take before the answer is "choose a shorter period"
 ANALYTICS_TIMEOUT_MS = integer("GATEWAY_ANALYTICS_TIMEOUT_MS", 5000, 100, 600000)

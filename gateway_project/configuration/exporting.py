@@ -70,6 +70,7 @@ class Exporter:
             "era": row.era,
             "timeouts": {name: value for name, value in timeouts.items() if value is not None},
             "max_response_bytes": row.max_response_bytes,
+            "health_interval": row.health_interval_s,
             "tags": list(row.tags),
             "enabled": row.enabled,
             "credentials": {one.header: self._credential(row, one) for one in row.credentials.all()},

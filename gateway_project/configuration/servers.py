@@ -57,6 +57,7 @@ def read_upstreams(form: Form, document: Document) -> None:
             columns[column] = timeouts.checked(column_of(Upstream, column), timeouts.seconds(name), name)
         timeouts.finish()
         state(entry, columns, Upstream, "max_response_bytes", entry.whole("max_response_bytes"))
+        state(entry, columns, Upstream, "health_interval", entry.seconds("health_interval"), "health_interval_s")
         state(entry, columns, Upstream, "tags", entry.texts("tags"))
         state(entry, columns, Upstream, "enabled", entry.flag("enabled"))
         credentials = _credentials(entry.form("credentials")) if entry.node("credentials") is not None else None
