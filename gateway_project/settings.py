@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -255,6 +256,7 @@ CSV_MAX_ROWS = integer("GATEWAY_CSV_MAX_ROWS", 100_000, 1, 10_000_000)  # of one
 
 # Metrics: who may read /metrics besides API keys that see everything
 VERSION = "0.1.0"
+STARTED_AT = time.monotonic()
 GATEWAY_ID = text("GATEWAY_ID") or socket.gethostname()
 ENVIRONMENT = text("GATEWAY_ENVIRONMENT", "production")
 if ENVIRONMENT not in ("development", "staging", "production"):

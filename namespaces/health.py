@@ -124,6 +124,12 @@ def is_reconnecting(upstream: Upstream) -> bool:
     )
 
 
+def published() -> dict[str, str]:
+    """Return how each upstream is that is enabled and that an enabled namespace mounts."""
+    mounted = Upstream.objects.filter(enabled=True, mounts__namespace__enabled=True).select_related("status")
+    return {upstream.slug: current(upstream) for upstream in mounted.distinct()}
+
+
 def forget_before(moment: datetime) -> int:
     """Delete the spans that ended before `moment`; return how many."""
     return HealthSpan.objects.filter(ended_at__lt=moment).delete()[0]

@@ -25,6 +25,7 @@ from proxy.access_log import AccessLog
 from proxy.bare import UpstreamState
 from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
+from proxy.health_board import HealthBoard
 from proxy.metrics import CallMetrics, ProcessMetrics
 from proxy.origin import OriginPolicy
 from proxy.ratelimit import RateLimiter
@@ -119,6 +120,7 @@ class Runtime:
         self._thread = ThreadPoolExecutor(1, "configuration")
         self._first_snapshot = asyncio.Event()
         self.discovery = Discovery(self, catalogue.observe)
+        self.health = HealthBoard(self.in_thread, self.clock)
         self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap)
         self._tasks = [
             asyncio.create_task(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,16 +11,30 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from analytics import journal, queries, rollups
 from analytics.models import JournalFile
 from analytics.queries import Measures
 from keys.visibility import Scope
+from namespaces import health
+from namespaces.health import Health
+from namespaces.models import Upstream
 
 # B.7's gauges and /api/v1/metrics look back equally far.
 WINDOW = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFigures:
+    """What the checks say of an enabled upstream."""
+
+    slug: str
+    health: str
+    ping_ms: float | None
+    failing_checks: int
+    recoveries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,7 @@ class DatabaseFigures:
     """What only the database knows. `shipped` is how far each journal file is shipped, in bytes."""
 
     shipped: dict[UUID, int]
+    upstreams: Sequence[UpstreamFigures]
     rollup_lag_s: float | None
     last_hour: Measures
 
@@ -38,7 +53,22 @@ def read_database() -> DatabaseFigures:
     lag_s = rollups.lag_s(connection)
     with queries.reading() as reading:
         view = queries.View(reading.now - WINDOW, reading.now, Scope())
-        return DatabaseFigures(shipped, lag_s, queries.totals(reading, view))
+        last_hour = queries.totals(reading, view)
+    checked = Upstream.objects.filter(enabled=True).select_related("status").order_by("slug")
+    return DatabaseFigures(shipped, [_figures(upstream) for upstream in checked], lag_s, last_hour)
+
+
+def _figures(upstream: Upstream) -> UpstreamFigures:
+    status = getattr(upstream, "status", None)
+    if status is None:
+        return UpstreamFigures(upstream.slug, health.current(upstream), None, 0, 0)
+    return UpstreamFigures(
+        upstream.slug,
+        health.current(upstream),
+        status.latency_ms if status.ok else None,
+        status.failing_checks,
+        status.recoveries,
+    )
 
 
 class UpkeepCollector:
@@ -70,6 +100,7 @@ class UpkeepCollector:
             text = "How far the added-up log is behind the clock."
             yield _gauge("mcp_gateway_rollup_lag_seconds", text, figures.rollup_lag_s)
         yield from _of_last_hour(figures.last_hour)
+        yield from _of_upstreams(figures.upstreams)
 
 
 def _of_last_hour(measures: Measures) -> Iterator[Metric]:
@@ -85,6 +116,31 @@ def _of_last_hour(measures: Measures) -> Iterator[Metric]:
         if measures.calls and value is not None:
             family.add_metric((), value)
         yield family
+
+
+def _of_upstreams(upstreams: Sequence[UpstreamFigures]) -> Iterator[Metric]:
+    """Yield what the checks found (B.7); nothing of `up` and `ping` where nobody knows."""
+    up = GaugeMetricFamily("mcp_gateway_server_up", "Whether the upstream answers checks.", labels=("server",))
+    status = GaugeMetricFamily(
+        "mcp_gateway_server_status", "1 for the state that the upstream is in.", labels=("server", "status")
+    )
+    ping = GaugeMetricFamily("mcp_gateway_server_ping_ms", "Round trip of the last check.", labels=("server",))
+    attempts = GaugeMetricFamily(
+        "mcp_gateway_server_reconnect_attempt", "Checks in a row that failed.", labels=("server",)
+    )
+    recoveries = CounterMetricFamily(
+        "mcp_gateway_server_reconnects", "How often the upstream answered again after it had not.", labels=("server",)
+    )
+    for one in upstreams:
+        if one.health != Health.UNKNOWN:
+            up.add_metric((one.slug,), float(one.health != Health.OFFLINE))
+        for state in Health.values:
+            status.add_metric((one.slug, state), float(one.health == state))
+        if one.ping_ms is not None:
+            ping.add_metric((one.slug,), one.ping_ms)
+        attempts.add_metric((one.slug,), one.failing_checks)
+        recoveries.add_metric((one.slug,), one.recoveries)
+    yield from (up, status, ping, attempts, recoveries)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

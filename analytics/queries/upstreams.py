@@ -26,7 +26,7 @@ def upstream_calls(reading: Reading, view: View) -> dict[str, UpstreamCalls]:
     """Return the view's calls by upstream."""
     called = source(reading, view, ("upstream",), TRAFFIC)
     sql = f"SELECT upstream, sum(calls)::bigint FROM {called.sql} AS part WHERE upstream <> '' GROUP BY 1"
-    calls = dict(rows(sql, called.parameters))
+    calls: dict[str, int] = dict(rows(sql, called.parameters))
     failed = source(reading, view, ("upstream", "reason"), ENDINGS, extra=FAILURES)
     sql = (
         f"SELECT upstream, reason, sum({_FAILED})::bigint FROM {failed.sql} AS part WHERE upstream <> '' GROUP BY 1, 2"
