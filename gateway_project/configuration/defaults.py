@@ -18,7 +18,7 @@ _FILE_SUFFIXES = frozenset((".duckdb", ".db", ".sqlite", ".sqlite3"))
 
 
 def read_server(form: Form) -> dict[str, str]:
-    """Read `server`, `database` and `monitor` of the whole file and return the variables that they are defaults of."""
+    """Read `server`, `database`, `monitor` and `health`; return the variables that they are defaults of."""
     found: dict[str, str] = {}
     server, database = form.form("server"), form.form("database")
     if host := server.text("host"):
@@ -36,7 +36,20 @@ def read_server(form: Form) -> dict[str, str]:
     server.finish()
     database.finish()
     found |= _read_monitor(form.form("monitor"))
+    found |= _read_health(form.form("health"))
     return found
+
+
+def _read_health(health: Form) -> dict[str, str]:
+    """Read `health.intervalMs` (B.11): how often upstreams are checked."""
+    interval_ms = health.whole("intervalMs")
+    health.finish()
+    if interval_ms is None:
+        return {}
+    if not 1000 <= interval_ms <= 86_400_000:
+        health.problem("must lie between 1000 and 86400000", "intervalMs")
+        return {}
+    return {"GATEWAY_HEALTH_INTERVAL_S": f"{interval_ms / 1000:g}"}
 
 
 def _read_monitor(monitor: Form) -> dict[str, str]:

@@ -162,6 +162,7 @@ def _plain(form: Form, header: str) -> Sealed | None:
 
 def read_proxy(form: Form, document: Document) -> None:
     """Read `proxy.servers[]` (D.28): each becomes an upstream and a namespace of the same name."""
+    heartbeat_s = _heartbeat_s(form.form("heartbeat"))
     for position, node in form.items("servers"):
         entry = Form(form.findings, node, (*form.path, "servers", position), node.line)
         slug, kind = entry.text("name") or "", entry.text("type")
@@ -175,11 +176,23 @@ def read_proxy(form: Form, document: Document) -> None:
         _required_url(connection, columns)
         state(connection, columns, Upstream, "timeout", connection.seconds("timeout"), "first_byte_timeout_s")
         connection.finish()
+        if heartbeat_s is not None:
+            columns["health_interval_s"] = heartbeat_s
         credentials = _proxy_credentials(entry.form("auth")) if entry.node("auth") is not None else None
         entry.finish()
         document.upstreams[slug] = UpstreamEntry(slug, columns, credentials)
         document.namespaces[slug] = NamespaceEntry(slug, {}, slug)
     form.finish()
+
+
+def _heartbeat_s(form: Form) -> float | None:
+    """Read `proxy.heartbeat` (D.13): how often the servers of the file are checked, if it says so."""
+    enabled, interval_s = form.flag("enabled"), form.seconds("intervalSeconds")
+    form.finish()
+    if interval_s is None or enabled is False:
+        return None
+    checked: float = form.checked(column_of(Upstream, "health_interval_s"), interval_s, "intervalSeconds")
+    return checked
 
 
 def _proxy_credentials(form: Form) -> dict[str, Sealed]:

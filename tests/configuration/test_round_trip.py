@@ -76,6 +76,7 @@ upstreams = st.fixed_dictionaries(
         "first_byte_timeout_s": seconds,
         "idle_timeout_s": seconds,
         "total_timeout_s": seconds,
+        "health_interval_s": st.none() | st.floats(1, 86400, allow_nan=False),
         "max_response_bytes": st.none() | st.integers(1024, 2**62),
         "tags": st.lists(texts.filter(bool), max_size=3, unique=True),
         "enabled": st.booleans(),

@@ -70,8 +70,8 @@ def test_it_shows_states_uptimes_and_failures(boss: Client, servers: dict[str, U
     strips = re.findall(r'aria-label="([^"]*server, last 24h[^"]*)"', page)
     assert len(strips) == 3
     told = {strip.partition(",")[0]: strip.replace("\u00a0", " ") for strip in strips}
-    assert (
-        told["red-server"] == "red-server, last 24h: up 83.3 % of the known time, offline 2 h 0 min, unknown 12 h 0 min"
+    assert told["red-server"].startswith(
+        "red-server, last 24h: up 83.3 % of the known time, offline 2 h 0 min, unknown"
     )
     assert told["new-server"] == "new-server, last 24h: nothing known"
 
