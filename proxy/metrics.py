@@ -34,97 +34,88 @@ _PAGE_BYTES = resource.getpagesize()
 
 
 class _Places(NamedTuple):
-    """Where calls of one kind are counted: plain counts, and the histogram's first bucket and sum."""
+    """Where calls of one kind are counted. `namespace` is held so that no other gets its identity."""
 
-    counts: tuple[int, ...]
+    count: int
     buckets: int
     sum: int
+    namespace: object
 
 
 class CallMetrics:
-    """Counts calls and publishes what the process looks like."""
+    """Counts calls and rows of the log."""
 
     def __init__(self, cells: Cells) -> None:
         self._cells = cells
         self._values = cells.values
         self._known: dict[tuple[object, ...], _Places] = {}
-        self._written = cells.find(families.ROWS_WRITTEN)
 
     def count(self, exchange: Exchange) -> None:
         """Count a call that has ended; the opening of a stream is none."""
-        record = exchange.record
-        if record.reason == "opened":
-            return
-        message = exchange.message
-        method = tool = None
-        if message is not None:
+        record, access = exchange.record, exchange.access
+        places = None
+        if access is not None and exchange.message is not None:
             method = record.method
-            if method == "tools/call":
-                tool = record.tool
-        key = (
-            exchange.scope["method"],
-            record.namespace,
-            record.upstream,
-            method,
-            tool,
-            record.http_status,
-            record.outcome,
-            record.reason,
-            record.key_id is None,
-            record.key_id == 0,
-        )
-        places = self._known.get(key)
-        if places is None:
-            places = self._find(exchange, key)
+            tool = record.tool if method == "tools/call" else None
+            key = (
+                id(access.namespace),
+                method,
+                tool,
+                record.http_status,
+                record.outcome,
+                record.reason,
+                record.key_id == 0,
+            )
+            places = self._known.get(key)
+            if places is None:
+                places = self._find(exchange)
+                self._remember(key, exchange, places)
+        elif record.reason == "opened":
+            self._values[self._cells.find(families.ROWS_BESIDES)] += 1.0
+            return
+        else:
+            places = self._find(exchange)
         values = self._values
-        for place in places.counts:
-            values[place] += 1.0
+        values[places.count] += 1.0
         values[places.buckets + bisect_left(_BOUNDS_US, record.total_us)] += 1.0
         values[places.sum] += record.total_us
 
-    def written(self) -> None:
-        """Count a row that is on the journal."""
-        self._values[self._written] += 1.0
-
     def dropped(self, why: str) -> None:
-        """Count a row that is not: `full` or `failed`."""
+        """Count a row that is not on the journal: `full` or `failed`."""
         self._values[self._cells.find(families.ROWS_DROPPED, (why,))] += 1.0
 
-    def _find(self, exchange: Exchange, key: tuple[object, ...]) -> _Places:
-        """Return the places of a kind of call; remember them when the caller's own words are all known ones."""
+    def _remember(self, key: tuple[object, ...], exchange: Exchange, places: _Places) -> None:
+        """Remember where a kind of call is counted, if no word of it is the caller's own and no label its name."""
+        record = exchange.record
+        is_known = (
+            record.method in _METHODS
+            and record.outcome != "limited"
+            and (record.method != "tools/call" or self._tool(exchange) == record.tool)
+        )
+        if is_known:
+            if len(self._known) >= _KINDS:
+                self._known.clear()
+            self._known[key] = places
+
+    def _find(self, exchange: Exchange) -> _Places:
+        """Return the places of a kind of call, all of whose labels are known words."""
         record, find = exchange.record, self._cells.find
         verb = _among(exchange.scope["method"], _VERBS)
         upstream = record.upstream or ""
         path = f"/mcp/{record.namespace}" if record.namespace else OTHER
         status = str(record.http_status) if record.http_status in _STATUSES else OTHER
         authenticated = "none" if record.key_id is None else "api_key" if record.key_id else "anonymous"
-        reason = record.reason or ""
-        counts = [find(families.CALLS, (verb, path, status, authenticated, upstream, record.outcome))]
-        is_known = verb == key[0] and status != OTHER
+        method = tool = identity = ""
         if exchange.message is not None:
             method = _among(record.method or "", _METHODS)
-            counts.append(find(families.METHODS, (method, upstream)))
-            is_known = is_known and method == record.method
-            if method == "tools/call":
-                tool = self._tool(exchange)
-                counts.append(find(families.TOOLS, (tool, upstream, "ok" if record.outcome == "ok" else "error")))
-                is_known = is_known and tool == record.tool
-        if record.outcome != "ok":
-            counts.append(find(families.REFUSALS, (record.outcome, reason)))
-        if record.outcome in ("upstream_error", "timeout"):
-            counts.append(find(families.UPSTREAM_ERRORS, (upstream, reason or record.outcome)))
+            tool = self._tool(exchange) if method == "tools/call" else ""
         if record.outcome == "limited":
-            # Whose key it was differs from call to call.
-            identity = f"{authenticated}:{record.user_id}" if record.user_id else authenticated
-            counts.append(find(families.REJECTIONS, (identity[:_LONGEST_LABEL], reason)))
-            is_known = False
+            identity = f"{authenticated}:{record.user_id}"[:_LONGEST_LABEL] if record.user_id else authenticated
+        labels = (verb, path, status, authenticated, upstream, record.outcome, record.reason or "", method, tool)
         buckets = find(families.DURATIONS, (verb, path, upstream), len(_BOUNDS_US) + 2)
-        places = _Places(tuple(counts), buckets, buckets + len(_BOUNDS_US) + 1)
-        if is_known:
-            if len(self._known) >= _KINDS:
-                self._known.clear()
-            self._known[key] = places
-        return places
+        namespace = exchange.access.namespace if exchange.access is not None else None
+        count = find(families.CALLS, (*labels, identity))
+        return _Places(count, buckets, buckets + len(_BOUNDS_US) + 1, namespace)
 
     @staticmethod
     def _tool(exchange: Exchange) -> str:

@@ -176,9 +176,7 @@ class Runtime:
         """Put a call's record on the journal and its line on the access log, and count it."""
         record = exchange.record
         dropped = self.recorder.dropped
-        if self.recorder.put(record):
-            self.metrics.written()
-        else:
+        if not self.recorder.put(record):
             self.metrics.dropped("full" if self.recorder.dropped > dropped else "failed")
         self.metrics.count(exchange)
         if self.access_log is not None:

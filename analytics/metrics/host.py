@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 from analytics.metrics import families
-from analytics.metrics.cells import Labels, Series
+from analytics.metrics.cells import OTHER, Labels, Series
 
 # D.4's names are counters whose name does not end in `_total`, which OpenMetrics does not know.
 UNSUFFIXED = (
@@ -42,6 +42,8 @@ _PROCESS_GAUGES = {
     "open_fds": ("mcp_gateway_process_open_fds", "File descriptors that the worker has open."),
 }
 Numbers = Mapping[Labels, Sequence[float]]
+Where = Callable[[Mapping[str, str]], bool]
+UPSTREAM_FAILURES = ("upstream_error", "timeout")
 
 
 class HostCollector:
@@ -79,25 +81,20 @@ class HostCollector:
     def _of(self, family: str) -> Numbers:
         return self._sums.get(family, {})
 
-    def _summed(self, family: str, *places: int, only: str | None = None) -> dict[Labels, float]:
-        """Return the first numbers of a family added up by some of its labels; `only` asks for a last label."""
-        found: dict[Labels, float] = defaultdict(float)
-        for labels, numbers in self._of(family).items():
-            if only is None or labels[-1] == only:
-                found[tuple(labels[place] for place in places)] += numbers[0]
-        return found
-
-    def _errors(self, *places: int) -> dict[Labels, float]:
+    def _calls_by(self, *names: str, where: Where = lambda _: True) -> dict[Labels, float]:
+        """Return the number of calls by some of their labels, of those calls whose labels fit."""
+        places = [families.CALL_LABELS.index(name) for name in names]
         found: dict[Labels, float] = defaultdict(float)
         for labels, numbers in self._of(families.CALLS).items():
-            found[tuple(labels[place] for place in places)] += 0.0 if labels[-1] == "ok" else numbers[0]
+            if where(dict(zip(families.CALL_LABELS, labels, strict=True))):
+                found[tuple(labels[place] for place in places)] += numbers[0]
         return found
 
     def _calls(self) -> Iterator[Metric]:
         names = ("method", "path", "status", "auth_type", "upstream")
-        calls = self._summed(families.CALLS, 0, 1, 2, 3, 4)
-        yield _counter("mcp_gateway_requests", "MCP requests that have ended.", names, calls)
-        yield _counter("mcp_gateway_errors", "MCP requests that did not end ok.", (), self._errors() or {(): 0.0})
+        yield _counter("mcp_gateway_requests", "MCP requests that have ended.", names, self._calls_by(*names))
+        errors = self._calls_by(where=_is_error) or {(): 0.0}
+        yield _counter("mcp_gateway_errors", "MCP requests that did not end ok.", (), errors)
 
     def _durations(self) -> Metric:
         family = HistogramMetricFamily(
@@ -114,63 +111,65 @@ class HostCollector:
         return family
 
     def _servers(self) -> Iterator[Metric]:
-        calls = _known(self._summed(families.CALLS, 4))
+        calls = self._calls_by("upstream", where=_has_upstream)
         yield _counter("mcp_gateway_server_requests", "MCP requests by upstream.", ("server",), calls)
-        errors = _known(self._errors(4))
+        errors = dict.fromkeys(calls, 0.0) | self._calls_by(
+            "upstream", where=lambda labels: _has_upstream(labels) and _is_error(labels)
+        )
         yield _counter("mcp_gateway_server_errors", "Those that did not end ok.", ("server",), errors)
         spent: dict[Labels, float] = defaultdict(float)
         for labels, numbers in self._of(families.DURATIONS).items():
-            spent[labels[2:]] += numbers[-1] / 1e3
+            if labels[2]:
+                spent[labels[2:]] += numbers[-1] / 1e3
         family = SummaryMetricFamily(
             "mcp_gateway_server_duration_ms", "How long MCP requests to an upstream took.", labels=("server",)
         )
-        for labels, ms in _known(spent).items():
+        for labels, ms in spent.items():
             family.add_metric(labels, int(calls.get(labels, 0)), ms)
         yield family
 
     def _methods_and_tools(self) -> Iterator[Metric]:
-        methods = self._summed(families.METHODS, 0, 1)
+        methods = self._calls_by("rpc_method", "upstream", where=lambda labels: labels["rpc_method"] != "")
         yield _counter("mcp_gateway_mcp_methods", "MCP messages by method.", ("method", "upstream"), methods)
         called, failed, passed, listed = UNSUFFIXED
-        tools = ("tool", "proxy")
-        yield _unsuffixed(called, "Calls of a tool.", tools, self._summed(families.TOOLS, 0, 1))
-        failures = self._summed(families.TOOLS, 0, 1, only="error")
-        yield _unsuffixed(failed, "Calls of a tool that did not end ok.", tools, failures)
-        successes = self._summed(families.TOOLS, 0, 1, only="ok")
-        yield _unsuffixed(passed, "Calls of a tool that ended ok.", tools, successes)
-        lists = {labels[1:]: number for labels, number in methods.items() if labels[0] == "tools/list" and labels[1]}
+        for name, text, where in (
+            (called, "Calls of a tool.", lambda labels: True),
+            (failed, "Calls of a tool that did not end ok.", _is_error),
+            (passed, "Calls of a tool that ended ok.", lambda labels: not _is_error(labels)),
+        ):
+            numbers = self._calls_by("tool", "upstream", where=_both(_is_tool_call, where))
+            yield _unsuffixed(name, text, ("tool", "proxy"), numbers)
+        lists = self._calls_by(
+            "upstream", where=_both(_has_upstream, lambda labels: labels["rpc_method"] == "tools/list")
+        )
         yield _unsuffixed(listed, "Lists of tools that were asked for.", ("proxy",), lists)
 
     def _ends(self) -> Iterator[Metric]:
-        failures = self._summed(families.UPSTREAM_ERRORS, 0, 1)
-        yield _counter(
-            "mcp_gateway_upstream_errors",
-            "Calls that failed at the upstream, by reason.",
-            ("upstream", "error_type"),
-            failures,
-        )
-        yield _counter(
-            "mcp_gateway_rate_limit_rejections",
-            "Calls over a limit, by who made them and by the reason.",
-            ("identity", "tier"),
-            self._summed(families.REJECTIONS, 0, 1),
-        )
-        yield _counter(
-            "mcp_gateway_call_ends",
-            "MCP requests that did not end ok, by outcome and reason.",
-            ("outcome", "reason"),
-            self._summed(families.REFUSALS, 0, 1),
-        )
+        failures = self._calls_by("upstream", "reason", where=lambda labels: labels["outcome"] in UPSTREAM_FAILURES)
+        text = "Calls that failed at the upstream, by reason."
+        yield _counter("mcp_gateway_upstream_errors", text, ("upstream", "error_type"), failures)
+        rejections = self._calls_by("identity", "reason", where=lambda labels: labels["outcome"] == "limited")
+        text = "Calls over a limit, by who made them and by the reason."
+        yield _counter("mcp_gateway_rate_limit_rejections", text, ("identity", "tier"), rejections)
+        ends = self._calls_by("outcome", "reason", where=_is_error)
+        text = "MCP requests that did not end ok, by outcome and reason."
+        yield _counter("mcp_gateway_call_ends", text, ("outcome", "reason"), ends)
 
     def _journal(self) -> Iterator[Metric]:
-        written = self._summed(families.ROWS_WRITTEN) or {(): 0.0}
+        dropped = {(why,): 0.0 for why in ("full", "failed")}
+        dropped |= {labels: numbers[0] for labels, numbers in self._of(families.ROWS_DROPPED).items()}
+        # Every call is a row, unless it was dropped, and so is the opening of a long stream.
+        rows = sum(
+            numbers[0] for numbers in (*self._of(families.CALLS).values(), *self._of(families.ROWS_BESIDES).values())
+        )
+        written = {(): rows - sum(dropped.values())}
         yield _counter("mcp_gateway_log_rows_written", "Rows that were put on the journal.", (), written)
-        dropped = {(why,): 0.0 for why in ("full", "failed")} | self._summed(families.ROWS_DROPPED, 0)
         yield _counter("log_rows_dropped", "Rows that could not be put on the journal.", ("reason",), dropped)
 
     def _process(self) -> Iterator[Metric]:
         name, text = "mcp_gateway_process_cpu_seconds", "CPU time of a worker and of those before it in its place."
-        yield _counter(name, text, ("process",), self._summed(families.CPU, 0))
+        cpu = {labels: numbers[0] for labels, numbers in self._of(families.CPU).items()}
+        yield _counter(name, text, ("process",), cpu)
         yield GaugeMetricFamily("mcp_gateway_workers", "Workers that serve.", value=len(self._processes))
         for key, (name, text) in _GAUGES.items():
             values = [gauges[key] for gauges in self._processes.values()]
@@ -183,9 +182,20 @@ class HostCollector:
             yield family
 
 
-def _known(numbers: Mapping[Labels, float]) -> dict[Labels, float]:
-    """Return the numbers that belong to an upstream."""
-    return {labels: number for labels, number in numbers.items() if labels[0]}
+def _is_error(labels: Mapping[str, str]) -> bool:
+    return labels["outcome"] != "ok"
+
+
+def _has_upstream(labels: Mapping[str, str]) -> bool:
+    return labels["upstream"] not in ("", OTHER)
+
+
+def _is_tool_call(labels: Mapping[str, str]) -> bool:
+    return labels["rpc_method"] == "tools/call"
+
+
+def _both(first: Where, second: Where) -> Where:
+    return lambda labels: first(labels) and second(labels)
 
 
 def _counter(name: str, text: str, names: Sequence[str], numbers: Mapping[Labels, float]) -> Metric:

@@ -7,6 +7,7 @@ import json
 import re
 
 import httpx
+import pytest
 
 from keys import secrets
 from tests.gateway import Gateway
@@ -33,6 +34,7 @@ async def _send_all(gateway: Gateway, number: int) -> None:
         await asyncio.gather(*(work(client) for _ in range(AT_ONCE)))
 
 
+@pytest.mark.timeout(400)
 def test_ten_thousand_made_up_names_make_no_series(counted: Gateway) -> None:
     asyncio.run(_send_all(counted, 50))  # once each kind of end
     before = scrape(counted)
