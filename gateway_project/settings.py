@@ -215,7 +215,7 @@ IDLE_TIMEOUT_S = number("GATEWAY_IDLE_TIMEOUT_S", 120, 0.05, 3600)
 TOTAL_TIMEOUT_S = number("GATEWAY_TOTAL_TIMEOUT_S", 600, 0.05, 86400)
 KEEP_ALIVE_COMMENT_S = number("GATEWAY_KEEP_ALIVE_COMMENT_S", 15, 0.05, 3600)
 BARE_SESSION_IDLE_S = number("GATEWAY_BARE_SESSION_IDLE_S", 300, 0.1, 86400)
-# Wrong credentials from one address before they are answered 429; 0: never. Good ones are served all the same.
+# Wrong credentials from one address, over all workers, before they are answered 429; 0: never. Good ones pass.
 FAILED_CREDENTIALS_PER_MINUTE = integer("GATEWAY_FAILED_CREDENTIALS_PER_MINUTE", 600, 0, 10_000_000)
 LIVE_VIEWERS = integer("GATEWAY_LIVE_VIEWERS", 50, 0, 10000)  # open live views of one worker
 STREAMS_PER_KEY = integer("GATEWAY_STREAMS_PER_KEY", 32, 1, 100000)

@@ -105,9 +105,11 @@ class Runtime:
         # `serve` names the file that its workers share; a process without it counts for itself.
         shared = os.environ.get("GATEWAY_RATELIMIT_FILE")
         table = Path(shared) if shared else None
-        self.limiter = RateLimiter(table, alone=os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1")
+        alone = os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1"
+        self.limiter = RateLimiter(table, alone=alone)
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
-        self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE)
+        failures = table.parent / "strangers" if table else None
+        self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE, failures, alone=alone)
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
         )
@@ -141,6 +143,7 @@ class Runtime:
             self.access_log.flush()
         self.recorder.close()
         self.limiter.close()
+        self.strangers.close()
         self.streams.close()
         self.cells.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
