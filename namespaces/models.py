@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from namespaces.address_columns import Addresses, address_constraint
 from namespaces.fields import EncryptedTextField
 from namespaces.health_models import Health, HealthSpan
 from namespaces.rule_columns import Rules, rule_constraints
@@ -190,7 +191,7 @@ class UpstreamStatus(models.Model):
 
 
 @pghistory.track(*audited())
-class Namespace(Rules):
+class Namespace(Rules, Addresses):
     """What a client sees at /mcp/<slug>."""
 
     slug = models.SlugField(
@@ -210,6 +211,7 @@ class Namespace(Rules):
         constraints = [
             models.CheckConstraint(name="namespace_slug_form", condition=models.Q(slug__regex=SLUG_PATTERN)),
             *rule_constraints("namespace"),
+            address_constraint("namespace"),
         ]
         triggers = [notify_trigger()]
 

@@ -275,7 +275,7 @@ class Exchange:
             identifier = getattr(error, "request_id", None)
         data = dict(error.data or {})
         if error.shows_reason:
-            data["reason"] = error.reason
+            data["reason"] = error.shown_reason or error.reason
             data["requestId"] = self.record.request_id
         body = error_body(identifier, error.code, error.message, data)
         if self.response_started:

@@ -57,7 +57,7 @@ async def _readyz(scope: Scope, send: Send, begun: float) -> None:
     try:
         key = _bearer(scope, head)
     except GatewayError as error:
-        told = {"error": {"reason": error.reason, "message": error.message}}
+        told = {"error": {"reason": error.shown_reason or error.reason, "message": error.message}}
         body = json.dumps(told).encode()
         await _answer(scope, send, begun, error.status, body, b"application/json", *error.headers)
         return
@@ -80,11 +80,12 @@ def _bearer(scope: Scope, head: Head) -> KeyEntry | None:
     snapshot = runtime.usable
     if snapshot is None or not head.values.keys() & _CREDENTIALS:
         return None
+    client = scope.get("client")
+    address = client[0] if client else None
     try:
-        return auth.authenticate(head, snapshot, runtime.peppers, time.time())
+        return auth.authenticate(head, snapshot, runtime.peppers, time.time(), address)
     except Unauthenticated as error:
-        client = scope.get("client")
-        raise runtime.strangers.judge(error, client[0] if client else None, runtime.clock()) from None
+        raise runtime.strangers.judge(error, address, runtime.clock()) from None
 
 
 def _reachable(key: KeyEntry) -> set[str]:

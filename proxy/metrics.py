@@ -36,9 +36,9 @@ _PAGE_BYTES = resource.getpagesize()
 class _Places(NamedTuple):
     """Where calls of one kind are counted. `namespace` is held so that no other gets its identity."""
 
-    count: int
+    calls: int
     buckets: int
-    sum: int
+    total_us: int
     namespace: object
 
 
@@ -76,9 +76,9 @@ class CallMetrics:
         else:
             places = self._find(exchange)
         values = self._values
-        values[places.count] += 1.0
+        values[places.calls] += 1.0
         values[places.buckets + bisect_left(_BOUNDS_US, record.total_us)] += 1.0
-        values[places.sum] += record.total_us
+        values[places.total_us] += record.total_us
 
     def dropped(self, why: str) -> None:
         """Count a row that is not on the journal: `full` or `failed`."""

@@ -45,7 +45,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         status = 200
     except GatewayError as error:
         status, content_type, extra = error.status, "application/json", error.headers
-        body = json.dumps({"error": {"reason": error.reason, "message": error.message}}).encode()
+        body = json.dumps({"error": {"reason": error.shown_reason or error.reason, "message": error.message}}).encode()
     headers = [
         (b"content-type", content_type.encode()),
         (b"content-length", b"%d" % len(body)),
@@ -78,11 +78,12 @@ async def _admit(scope: Scope, head: Head) -> None:
     snapshot = runtime.usable
     if snapshot is None:
         raise Unauthenticated("No key can be checked now; try again later.", reason="no_configuration")
+    client = scope.get("client")
+    address = client[0] if client else None
     try:
-        key = auth.authenticate(head, snapshot, runtime.peppers, time.time())
+        key = auth.authenticate(head, snapshot, runtime.peppers, time.time(), address)
     except Unauthenticated as error:
-        client = scope.get("client")
-        raise runtime.strangers.judge(error, client[0] if client else None, runtime.clock()) from None
+        raise runtime.strangers.judge(error, address, runtime.clock()) from None
     if not key.sees_all:
         raise Forbidden("Metrics are for keys that see everybody's calls; ask an admin for one.")
 

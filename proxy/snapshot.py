@@ -13,8 +13,10 @@ from django.db.models import Max
 
 from keys.models import ApiKey, Grant, KeySecret, Sees
 from namespaces import egress
+from namespaces.address_columns import compiled
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import CatalogueEntry, ConfigurationChange, Mount, Namespace, Upstream, UpstreamCredential
+from namespaces.networks import Network
 from namespaces.rules import NameRule, RuleSet
 from proxy.policy import Catalogue, View
 
@@ -23,6 +25,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]+")
 _RULE_COLUMNS = tuple(
     f"{kind}_{part}" for kind in ("tools", "prompts", "resources") for part in ("mode", "listed", "denied")
 )
+_ADDRESSES = ("addresses_mode", "addresses_listed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,13 @@ class UpstreamEntry:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceEntry:
-    """A namespace and the upstream that it mounts; None when nothing usable is mounted."""
+    """A namespace and the upstream that it mounts (None when nothing usable is), and from where it may be called."""
 
     id: int
     slug: str
     rules: RuleSet
     upstream: UpstreamEntry | None
+    networks: tuple[Network, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """A key that is not revoked. `sees_all`: it may read everybody's figures."""
+    """A key that is not revoked.
+
+    `sees_all`: it may read everybody's figures; `networks`: from where it works, None for anywhere.
+    """
 
     id: int
     user_id: str
@@ -84,6 +91,7 @@ class KeyEntry:
     expires_at: float | None
     limit: Limit | None
     sees_all: bool = False
+    networks: tuple[Network, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +237,10 @@ def _upstream_entry(
 def _load_namespaces(upstreams: dict[int, UpstreamEntry]) -> dict[str, NamespaceEntry]:
     mounts = dict(Mount.objects.order_by().values_list("namespace_id", "upstream_id"))
     return {
-        row[1]: NamespaceEntry(row[0], row[1], _rule_set(row[2:]), upstreams.get(mounts.get(row[0], 0)))
-        for row in Namespace.objects.filter(enabled=True).values_list("id", "slug", *_RULE_COLUMNS)
+        row[1]: NamespaceEntry(
+            row[0], row[1], _rule_set(row[4:]), upstreams.get(mounts.get(row[0], 0)), compiled(*row[2:4])
+        )
+        for row in Namespace.objects.filter(enabled=True).values_list("id", "slug", *_ADDRESSES, *_RULE_COLUMNS)
     }
 
 
@@ -256,14 +266,24 @@ def _load_keys() -> tuple[dict[int, KeyEntry], dict[bytes, tuple[KeyEntry, float
     keys: dict[int, KeyEntry] = {}
     ended: set[int] = set()
     rows = ApiKey.objects.order_by().values_list(
-        "id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst", "sees"
+        "id",
+        "user_id",
+        "all_namespaces",
+        "expires_at",
+        "revoked_at",
+        "requests_per_minute",
+        "burst",
+        "sees",
+        *_ADDRESSES,
     )
-    for pk, user_id, everywhere, expires_at, revoked_at, rpm, burst, sees in rows:
+    for pk, user_id, everywhere, expires_at, revoked_at, rpm, burst, sees, *addresses in rows:
         if revoked_at is not None:
             ended.add(pk)
             continue
         expiry = expires_at.timestamp() if expires_at else None
-        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, _limit(pk * 2, rpm, burst), sees == Sees.ALL)
+        keys[pk] = KeyEntry(
+            pk, user_id, everywhere, expiry, _limit(pk * 2, rpm, burst), sees == Sees.ALL, compiled(*addresses)
+        )
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = {}
     revoked: dict[bytes, int] = {}
     for key_id, digest, expires_at in KeySecret.objects.order_by().values_list("key_id", "digest", "expires_at"):

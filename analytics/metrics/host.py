@@ -156,13 +156,13 @@ class HostCollector:
         yield _counter("mcp_gateway_call_ends", text, ("outcome", "reason"), ends)
 
     def _journal(self) -> Iterator[Metric]:
-        dropped = {(why,): 0.0 for why in ("full", "failed")}
+        dropped: dict[Labels, float] = {(why,): 0.0 for why in ("full", "failed")}
         dropped |= {labels: numbers[0] for labels, numbers in self._of(families.ROWS_DROPPED).items()}
         # Every call is a row, unless it was dropped, and so is the opening of a long stream.
         rows = sum(
             numbers[0] for numbers in (*self._of(families.CALLS).values(), *self._of(families.ROWS_BESIDES).values())
         )
-        written = {(): rows - sum(dropped.values())}
+        written: dict[Labels, float] = {(): rows - sum(dropped.values())}
         yield _counter("mcp_gateway_log_rows_written", "Rows that were put on the journal.", (), written)
         yield _counter("log_rows_dropped", "Rows that could not be put on the journal.", ("reason",), dropped)
 

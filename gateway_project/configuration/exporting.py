@@ -15,6 +15,7 @@ from gateway_project.configuration.schema import FORMAT_VERSION
 from gateway_project.configuration.servers import KINDS, TIMEOUTS
 from keys.models import ApiKey, Grant, Limits, Team
 from keys.redaction import redact
+from namespaces.address_columns import Addresses
 from namespaces.models import Namespace, Upstream, UpstreamCredential
 from namespaces.rule_columns import Rules
 
@@ -100,6 +101,7 @@ class Exporter:
             "owner": row.owner.get_username() if row.owner else None,
             "sees": row.sees,
             "all_namespaces": row.all_namespaces,
+            "addresses": _addresses(row),
             "expires_at": _moment(row.expires_at),
             "revoked_at": _moment(row.revoked_at),
             **_limits(row),
@@ -141,6 +143,7 @@ def _namespace(row: Namespace) -> dict[str, Any]:
         "upstream": mount.upstream.slug if mount else None,
         "description": row.description,
         "enabled": row.enabled,
+        "addresses": _addresses(row),
         **_rules(row),
     }
 
@@ -164,6 +167,10 @@ def _rules(row: Rules) -> dict[str, Any]:
         rule = {part: getattr(row, f"{kind}_{part}") for part in ("mode", "listed", "denied")}
         found[kind] = {part: value for part, value in rule.items() if value}
     return found
+
+
+def _addresses(row: Addresses) -> dict[str, Any]:
+    return {"mode": row.addresses_mode, "listed": list(row.addresses_listed)}
 
 
 def _limits(row: Limits) -> dict[str, Any]:

@@ -43,6 +43,19 @@ def rules(form: Form, columns: Columns, kinds: tuple[str, ...] = KINDS) -> None:
         rule.finish()
 
 
+def addresses(form: Form, columns: Columns, model: Any) -> None:
+    """Read `addresses`: mode and listed. Networks without a mode mean `listed`, even when there are none."""
+    if form.node("addresses") is None:
+        return
+    nested = form.form("addresses")
+    listed, mode = nested.texts("listed"), nested.text("mode")
+    read: dict[str, Any] = {"mode": mode or ("all" if listed is None else "listed"), "listed": listed or []}
+    for part, value in read.items():
+        column = column_of(model, f"addresses_{part}")
+        columns[column.name] = nested.checked(column, value, part)
+    nested.finish()
+
+
 def read_upstreams(form: Form, document: Document) -> None:
     """Read `upstreams.<name>`."""
     for slug, line, node in form:
@@ -85,6 +98,7 @@ def read_namespaces(form: Form, document: Document) -> None:
         elif allowed is not None or denied is not None:
             entry.problem("say it in one place: allowed_tools and denied_tools, or tools", "tools")
         rules(entry, columns)
+        addresses(entry, columns, Namespace)
         entry.finish()
         document.namespaces[slug] = NamespaceEntry(slug, columns, upstream)
 

@@ -75,25 +75,26 @@ async def test_a_client_of_the_official_sdk_begins_a_new_session(
     gateway = make_gateway(config=configuration(server.url), env={"GATEWAY_PROBE_INTERVAL_S": "0"})
     headers = {"Authorization": f"Bearer {KEYS['everywhere']}"}
 
-    async def session(calls: int) -> None:
-        """Open a session and make calls until it is lost."""
+    async def session(calls: int, may_go_on: asyncio.Event) -> None:
+        """Open a session and make calls, from the second on when we may."""
         async with create_mcp_http_client(headers=headers) as http:
             transport = streamable_http_client(gateway.url("kept"), http_client=http)
             async with Client(transport, mode="legacy", cache=None) as client:
                 for _ in range(calls):
                     assert not (await client.call_tool("add", {"a": 2, "b": 3})).is_error
                     done.set()
-                    await asyncio.sleep(0.1)
+                    await may_go_on.wait()
 
-    done = asyncio.Event()
-    lost = asyncio.create_task(session(1000))
+    done, restarted = asyncio.Event(), asyncio.Event()
+    lost = asyncio.create_task(session(2, restarted))
     await asyncio.wait_for(done.wait(), 30)
     await asyncio.to_thread(server.restart)
-    restarted = time.monotonic()
+    begun = time.monotonic()
+    restarted.set()
     errors = await asyncio.wait_for(asyncio.gather(lost, return_exceptions=True), RECOVERY_S)
     assert _is_lost_session(errors[0]), errors
-    await session(3)
-    took = time.monotonic() - restarted
+    await session(3, restarted)
+    took = time.monotonic() - begun
     print(f"the SDK client had a new session {took:.2f} s after the restart")
     assert took < RECOVERY_S
 
