@@ -10,7 +10,7 @@ from analytics.queries.view import View
 from analytics.rollup_cuts import ENDINGS, FAILURES, TRAFFIC
 
 # Outcomes that are the upstream's doing.
-_FAILED = "upstream_error + timeout"
+_FAILED = "coalesce(upstream_error, 0) + coalesce(timeout, 0)"
 
 
 @dataclass(frozen=True, slots=True)
