@@ -109,7 +109,7 @@ def test_an_upstream_that_dies_and_comes_back_is_seen_everywhere(
     found = metrics(gateway)
     assert found.sum("mcp_gateway_server_reconnects_total", server="first") == 1
     assert found.sum("mcp_gateway_server_reconnect_attempt", server="first") == 0
-    assert history(gateway, "first") == [("online", ""), ("offline", "refused"), ("online", "")]
+    assert history(gateway, "first") == [("online", ""), ("offline", "connection_refused"), ("online", "")]
     assert history(gateway, "second") == [("online", "")]
 
 
@@ -156,6 +156,7 @@ def test_short_checks_ask_for_no_lists(
     tools = gateway.query("SELECT tool_count FROM namespaces_upstreamstatus")
     for server in both.values():
         httpx.delete(f"http://127.0.0.1:{server.port}/_seen")
+    begun = time.monotonic()
     time.sleep(4)
     asked = {
         name: [
@@ -168,7 +169,7 @@ def test_short_checks_ask_for_no_lists(
     # It may have learnt the modern era meanwhile, so it is asked.
     assert set(asked["first"]) == {"server/discover", "initialize", "notifications/initialized", "ping"}
     assert set(asked["second"]) == {"server/discover"}
-    assert 2 <= len(asked["second"]) <= 6
+    assert 2 <= len(asked["second"]) <= time.monotonic() - begun + 3
     assert gateway.query("SELECT tool_count FROM namespaces_upstreamstatus") == tools
 
 

@@ -103,4 +103,5 @@ def _is_lost_session(error: BaseException | None) -> bool:
     """Whether the SDK said that its session is gone; it wraps what happens in its tasks in groups."""
     if isinstance(error, BaseExceptionGroup):
         return any(_is_lost_session(one) for one in error.exceptions)
-    return isinstance(error, MCPError) and "terminated" in str(error).lower()
+    said = str(error).lower()
+    return isinstance(error, MCPError) and ("session not found" in said or "session terminated" in said)
