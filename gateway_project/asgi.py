@@ -18,9 +18,10 @@ django.setup()
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 
 from analytics.live_consumer import LiveConsumer  # noqa: E402
+from gateway_project import metrics_endpoint  # noqa: E402
 from gateway_project.body_limit import BodyLimit  # noqa: E402
 from gateway_project.live_door import LiveDoor  # noqa: E402
-from proxy import health, metrics_endpoint  # noqa: E402
+from proxy import health  # noqa: E402
 from proxy.app import application as mcp  # noqa: E402
 from proxy.runtime import runtime  # noqa: E402
 
