@@ -106,5 +106,5 @@ def knowing_its_tools(gateway: Gateway) -> Gateway:
         gained, before = called - before, called
         return statuses == {200} and gained == 8
 
-    wait_for(known, 20)
+    wait_for(known, 60)
     return gateway
