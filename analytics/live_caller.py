@@ -9,6 +9,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
 
 from keys.authentication import KeyPrincipal, find_key
+from keys.models import ApiKey
 from keys.visibility import Scope, scope_of
 
 
@@ -40,15 +41,24 @@ class AccountCaller:
 
 
 class KeyCaller:
-    """The bearer of an API key: it ends with the key's, or this secret's, expiry or revocation."""
+    """The bearer of an API key: it ends with the key's, or this secret's, expiry or revocation.
 
-    def __init__(self, plaintext: str) -> None:
+    It ends, too, when the key may no longer be used from the bearer's address.
+    """
+
+    def __init__(self, plaintext: str, address: str | None = None) -> None:
         self._plaintext = plaintext
+        self._address = address
         self.name = "key"
+
+    def key(self) -> ApiKey | None:
+        """Return the key if it may be used now, and from here."""
+        key = find_key(self._plaintext)
+        return key if key is not None and key.allows_address(self._address) else None
 
     def scope(self, *, mine: bool) -> Scope | None:
         """Look the key up. The first time this says who is calling."""
-        key = find_key(self._plaintext)
+        key = self.key()
         if key is None:
             return None
         self.name = f"key:{key.pk}"

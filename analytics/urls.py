@@ -6,6 +6,7 @@ from django.urls import path
 
 from analytics.rest.breakdowns import KeysView, NamespacesView, OutcomesView, UpstreamsView
 from analytics.rest.calls import CallsView, CallView
+from analytics.rest.health import HealthView
 from analytics.rest.metrics import MetricsView
 from analytics.rest.openapi import DocumentView, RedocScriptView, RedocView, SwaggerView
 from analytics.rest.series import PercentilesView, TimeSeriesView
@@ -25,6 +26,7 @@ urlpatterns = [
     path("analytics/keys", KeysView.as_view(), name="keys-usage"),
     path("analytics/namespaces", NamespacesView.as_view(), name="namespaces-usage"),
     path("analytics/upstreams", UpstreamsView.as_view(), name="upstreams-usage"),
+    path("api/v1/health", HealthView.as_view(), name="health"),
     path("api/v1/metrics", MetricsView.as_view(), name="metrics"),
     path("api/v1/requests", CallsView.as_view(), name="requests"),
     path("api/v1/requests/<str:id>", CallView.as_view(), name="request"),

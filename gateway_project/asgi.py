@@ -21,6 +21,7 @@ django.setup()
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 
 from analytics.live_consumer import LiveConsumer  # noqa: E402
+from gateway_project import metrics_endpoint  # noqa: E402
 from gateway_project.body_limit import BodyLimit  # noqa: E402
 from gateway_project.live_door import LiveDoor  # noqa: E402
 from gateway_project.pages_relay import PagesRelay  # noqa: E402
@@ -66,6 +67,7 @@ def _routes() -> ASGI3Application:
                 [
                     re_path(r"(?s)\Amcp(?:/.*)?\Z", mcp),  # type: ignore[arg-type]
                     re_path(r"\A(?:health|live|ready|readyz)\Z", health.application),  # type: ignore[arg-type]
+                    re_path(r"\Ametrics\Z", metrics_endpoint.application),  # type: ignore[arg-type]
                     re_path(r"", _pages()),  # type: ignore[arg-type]
                 ]
             ),

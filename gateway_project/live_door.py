@@ -14,7 +14,6 @@ from django.http import parse_cookie
 
 from analytics.live_caller import KeyCaller
 from analytics.live_refusal import refuse
-from keys.authentication import find_key
 from proxy.auth import credential
 from proxy.errors import GatewayError, Invalid, NotFound, Unauthenticated, Unavailable
 from proxy.head import Head
@@ -75,9 +74,10 @@ class LiveDoor:
     async def _bearer(self, handshake: dict[str, Any], token: bytes) -> KeyCaller:
         """Return the bearer of a key. Raises Unauthenticated, or Limited when wrong ones come too often."""
         plaintext = token.decode("utf-8", "replace")
-        if await database_sync_to_async(find_key)(plaintext) is not None:
-            return KeyCaller(plaintext)
         client = handshake.get("client")
+        caller = KeyCaller(plaintext, client[0] if client else None)
+        if await database_sync_to_async(caller.key)() is not None:
+            return caller
         error = Unauthenticated("The key is unknown, expired or revoked.", reason="credential_unknown")
         raise self._runtime.strangers.judge(error, client[0] if client else None, time.monotonic())
 

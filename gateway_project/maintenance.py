@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from analytics import partitions, rollups
 from analytics.rollups import Retention
-from namespaces import catalogue, probe
-from namespaces.models import ConfigurationChange, Upstream
+from gateway_project import health_checks
+from namespaces.models import ConfigurationChange
 
 logger = logging.getLogger("gateway.maintain")
 _CHANGES_KEPT = timedelta(days=1)
@@ -47,16 +47,20 @@ class Job:
         self.due_at = time.monotonic() + self.every_s
 
 
-def jobs() -> list[Job]:
-    """Return all jobs, due at once, the most needed first."""
+def jobs(*, once: bool = False) -> list[Job]:
+    """Return all jobs, due at once, the most needed first.
+
+    Args: once: with a look at every upstream, which otherwise has threads of its own (see health_checks.py).
+    """
     found = [
         Job("partitions ahead", settings.HOUSEKEEPING_INTERVAL_S, _make_partitions),
         Job("old log rows", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_rows),
         Job("old roll-ups", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_rollups),
+        Job("old health history", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_health),
         Job("old change marks", settings.HOUSEKEEPING_INTERVAL_S, _trim_changes),
         Job("expired sign-ins", settings.HOUSEKEEPING_INTERVAL_S, _clear_sessions),
     ]
-    if settings.PROBE_INTERVAL_S:
+    if once and settings.PROBE_INTERVAL_S:
         found.append(Job("upstreams", settings.PROBE_INTERVAL_S, _look_at_upstreams))
     return found
 
@@ -89,13 +93,9 @@ def _clear_sessions(_: psycopg.Connection) -> None:
     call_command("clearsessions")
 
 
+def _drop_old_health(_: psycopg.Connection) -> int:
+    return health_checks.drop_old_history()
+
+
 def _look_at_upstreams(_: psycopg.Connection) -> str:
-    """Probe every enabled upstream: its health for the admin, its lists for the catalogue. Says what changed."""
-    upstreams = list(Upstream.objects.filter(enabled=True).select_related("status"))
-    said = []
-    for upstream, result in zip(upstreams, probe.probe_many(upstreams), strict=True):
-        before = getattr(upstream, "status", None)
-        catalogue.record(upstream, result)
-        if before is None or before.ok != result.ok:
-            said.append(f"{upstream} is {'up' if result.ok else f'down: {result.message}'}")
-    return "; ".join(said)
+    return health_checks.check_all()

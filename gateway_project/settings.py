@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway_project import local_secrets
+from namespaces import networks as ip
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -55,6 +58,14 @@ def switch(name: str, default: bool) -> bool:
 def items(name: str) -> list[str]:
     """Return a comma-separated variable as a list without blanks."""
     return [part.strip() for part in text(name).split(",") if part.strip()]
+
+
+def networks(name: str) -> list[ip.Network]:
+    """Return a comma-separated variable as networks; a single address is a network of one."""
+    try:
+        return [ip.network(part) for part in items(name)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
 
 
 # Where things are
@@ -206,7 +217,7 @@ IDLE_TIMEOUT_S = number("GATEWAY_IDLE_TIMEOUT_S", 120, 0.05, 3600)
 TOTAL_TIMEOUT_S = number("GATEWAY_TOTAL_TIMEOUT_S", 600, 0.05, 86400)
 KEEP_ALIVE_COMMENT_S = number("GATEWAY_KEEP_ALIVE_COMMENT_S", 15, 0.05, 3600)
 BARE_SESSION_IDLE_S = number("GATEWAY_BARE_SESSION_IDLE_S", 300, 0.1, 86400)
-# Wrong credentials from one address before they are answered 429; 0: never. Good ones are served all the same.
+# Wrong credentials from one address, over all workers, before they are answered 429; 0: never. Good ones pass.
 FAILED_CREDENTIALS_PER_MINUTE = integer("GATEWAY_FAILED_CREDENTIALS_PER_MINUTE", 600, 0, 10_000_000)
 LIVE_VIEWERS = integer("GATEWAY_LIVE_VIEWERS", 50, 0, 10000)  # open live views of one worker
 STREAMS_PER_KEY = integer("GATEWAY_STREAMS_PER_KEY", 32, 1, 100000)
@@ -245,7 +256,10 @@ BACKGROUND_NICENESS = integer("GATEWAY_BACKGROUND_NICENESS", 10, 0, 19)
 
 # Housekeeping, by one `maintain` process among all hosts
 HOUSEKEEPING_INTERVAL_S = number("GATEWAY_HOUSEKEEPING_INTERVAL_S", 3600, 1, 86400)
-PROBE_INTERVAL_S = number("GATEWAY_PROBE_INTERVAL_S", 120, 0, 86400)  # 0: upstreams are not looked at
+PROBE_INTERVAL_S = number("GATEWAY_PROBE_INTERVAL_S", 120, 0, 86400)  # 0: upstreams' lists are not read
+# B.11, D.13; an upstream's own field wins. Where lists are not to be read, nothing is asked by default either.
+HEALTH_INTERVAL_S = number("GATEWAY_HEALTH_INTERVAL_S", 30 if PROBE_INTERVAL_S else 0, 0, 86400)
+HEALTH_RETENTION_DAYS = integer("GATEWAY_HEALTH_RETENTION_DAYS", 90, 1, 36500)
 
 # Dashboards and analytics: how long one statement may take before the answer is "choose a shorter period"
 ANALYTICS_TIMEOUT_MS = integer("GATEWAY_ANALYTICS_TIMEOUT_MS", 5000, 100, 600000)
@@ -263,6 +277,17 @@ if JOURNAL_FULL not in ("serve", "refuse"):
 JOURNAL_FSYNC = switch("GATEWAY_JOURNAL_FSYNC", False)
 ACCESS_LOG = switch("GATEWAY_ACCESS_LOG", True)
 CSV_MAX_ROWS = integer("GATEWAY_CSV_MAX_ROWS", 100_000, 1, 10_000_000)  # of one export of the request log
+
+# Metrics: who may read /metrics besides API keys that see everything
+VERSION = "0.1.0"
+STARTED_AT = time.monotonic()
+GATEWAY_ID = text("GATEWAY_ID") or socket.gethostname()
+ENVIRONMENT = text("GATEWAY_ENVIRONMENT", "production")
+if ENVIRONMENT not in ("development", "staging", "production"):
+    raise ImproperlyConfigured("GATEWAY_ENVIRONMENT must be development, staging or production.")
+METRICS_ENABLED = text("GATEWAY_METRICS") != "off"
+METRICS_NETWORKS = networks("GATEWAY_METRICS") if METRICS_ENABLED else []
+
 REST_RATE = text("GATEWAY_REST_RATE", "600/m")  # requests of one caller to the REST API, as django-ratelimit writes it
 if not re.fullmatch(r"[1-9]\d*/[1-9]?\d*[smhd]", REST_RATE):
     raise ImproperlyConfigured(f"GATEWAY_REST_RATE is {REST_RATE!r}; it must look like 600/m.")

@@ -63,6 +63,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
     fieldsets = (
         (None, {"fields": ("user_id", "description", "expires_at", "all_namespaces")}),
         ("Team and person", {"fields": ("team", "owner", "sees")}),
+        ("Addresses", {"fields": ("addresses_mode", "addresses_listed"), "classes": ("collapse",)}),
         (
             "Limit over all namespaces",
             {"fields": ("requests_per_minute", "algorithm", "burst"), "classes": ("collapse",)},

@@ -59,7 +59,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if len(presented) > 1:
             raise AuthenticationFailed("Two different credentials in one request; send one of them.")
         key = find_key(presented.pop())
-        if key is None:
+        if key is None or not key.allows_address(request.META.get("REMOTE_ADDR")):
             count_failure(request)
             raise AuthenticationFailed(
                 "The API key is unknown, expired or revoked; ask an administrator for a new one."

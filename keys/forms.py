@@ -9,6 +9,7 @@ from django import forms
 from django.utils import timezone
 
 from keys.models import ApiKey, Grant
+from namespaces.forms import networks_field
 from namespaces.models import Mount
 from namespaces.rule_form import RulesForm
 
@@ -22,7 +23,9 @@ OVERLAPS = {
 
 
 class ApiKeyForm(forms.ModelForm):
-    """A key: whose it is, how long it lives, how much it may call."""
+    """A key: whose it is, how long it lives, how much it may call, and from where."""
+
+    addresses_listed = networks_field()
 
     class Meta:
         model = ApiKey

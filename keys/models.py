@@ -12,6 +12,7 @@ from django.utils import timezone
 from keys import secrets
 from keys.limit_models import MAX_RPM, Algorithm, Counted, Limits, RateLimit, limit_constraints
 from keys.team_models import OVERSEERS, KeyHolder, Membership, Role, Team, TeamNamespace
+from namespaces.address_columns import Addresses, address_constraint
 from namespaces.models import Namespace
 from namespaces.rule_columns import Rules, rule_constraints
 from namespaces.tracking import audited, notify_trigger
@@ -45,7 +46,7 @@ class Sees(models.TextChoices):
 
 
 @pghistory.track(*audited())
-class ApiKey(Limits):
+class ApiKey(Limits, Addresses):
     """What a client proves itself with. The secret itself is shown once and kept only as digests."""
 
     user_id = models.CharField(
@@ -96,6 +97,7 @@ class ApiKey(Limits):
         verbose_name = "API key"
         constraints = [
             *limit_constraints("apikey"),
+            address_constraint("apikey"),
             models.CheckConstraint(name="apikey_user_present", condition=~models.Q(user_id="")),
             models.CheckConstraint(name="apikey_sees", condition=models.Q(sees__in=Sees.values)),
             models.CheckConstraint(

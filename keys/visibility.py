@@ -11,6 +11,7 @@ from django.db.models.functions import Cast
 
 from keys.authentication import KeyPrincipal, live_keys, namespaces_for, sees_everything
 from keys.models import OVERSEERS, ApiKey, Membership, Sees, TeamNamespace
+from namespaces.models import Namespace, Upstream
 
 EVERYTHING, TEAM, MINE = "everything", "team", "mine"
 
@@ -48,6 +49,20 @@ def scope_of(caller: object, *, mine: bool = False) -> Scope:
     if standing.oversees and not mine:
         return Scope(standing.overseen, None, sees_addresses=True)
     return Scope(None if standing.is_everywhere else standing.usable, standing.users)
+
+
+def upstreams_for(caller: object, scope: Scope) -> QuerySet[Upstream]:
+    """Return the upstreams that the caller may know of: all of them, or those that its namespaces mount.
+
+    Args: scope: what `scope_of` returned for this caller.
+    """
+    if scope.namespaces is None and scope.user_ids is None:
+        return Upstream.objects.all()
+    if scope.user_ids is not None:
+        mounted: QuerySet[Namespace] = namespaces_for(caller)
+    else:
+        mounted = Namespace.objects.filter(slug__in=scope.namespaces or ())
+    return Upstream.objects.filter(pk__in=mounted.order_by().values("mount__upstream"))
 
 
 def perspectives(account: User) -> tuple[str, ...]:

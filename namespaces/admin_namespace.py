@@ -54,6 +54,7 @@ class NamespaceAdmin(GatewayModelAdmin):
     fieldsets = (
         (None, {"fields": ("slug", "description", "enabled")}),
         *rule_fieldsets(folded=False),  # type: ignore[arg-type]
+        ("Addresses", {"fields": ("addresses_mode", "addresses_listed"), "classes": ("collapse",)}),
     )
 
     class Media:

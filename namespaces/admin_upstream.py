@@ -78,6 +78,7 @@ class UpstreamAdmin(GatewayModelAdmin):
                     "idle_timeout_s",
                     "total_timeout_s",
                     "max_response_bytes",
+                    "health_interval_s",
                 ),
             },
         ),

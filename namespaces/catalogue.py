@@ -14,7 +14,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from namespaces import health
 from namespaces.findings import ProbeResult
+from namespaces.health import NO_TRAFFIC, Traffic
 from namespaces.models import CatalogueEntry, EntryKind, Upstream, UpstreamStatus
 
 logger = logging.getLogger(__name__)
@@ -161,31 +163,40 @@ def _storable(value: Any, depth: int = 0) -> Any:
     return str(_storable(str(value)))
 
 
-def record_status(upstream: Upstream, result: ProbeResult) -> None:
-    """Store what a probe found of an upstream's health; its detected era only when that differs."""
-    UpstreamStatus.objects.update_or_create(
-        upstream=upstream,
-        defaults={
-            "checked_at": timezone.now(),
-            "ok": result.ok,
-            "era": result.era,
-            "protocol_version": result.protocol_version[:32],
-            "server_name": result.server_name[:200],
-            "server_version": result.server_version[:100],
-            "latency_ms": result.latency_ms,
-            "tool_count": result.tool_count,
-            "reason": result.reason[:64],
-            "message": " ".join([result.message, *result.notes])[:1000],
-        },
-    )
+def record_status(upstream: Upstream, result: ProbeResult, traffic: Traffic = NO_TRAFFIC) -> None:
+    """Store what a probe found of an upstream's health, now and in its history; its detected era when that differs."""
+    found: dict[str, Any] = {
+        "checked_at": timezone.now(),
+        "ok": result.ok,
+        "era": result.era,
+        "protocol_version": result.protocol_version[:32],
+        "server_name": result.server_name[:200],
+        "server_version": result.server_version[:100],
+        "latency_ms": result.latency_ms,
+        "tool_count": result.tool_count,
+        "reason": result.reason[:64],
+        "message": " ".join([result.message, *result.notes])[:1000],
+    }
+    if result.ok and not result.listings:
+        # A short check, which asked for no lists.
+        del found["tool_count"], found["message"]
+    with transaction.atomic():
+        fresh = {"checked_at": found["checked_at"], "ok": result.ok}
+        status, _ = UpstreamStatus.objects.select_for_update().get_or_create(upstream=upstream, defaults=fresh)
+        if result.ok and not status.ok:
+            found.setdefault("message", result.message[:1000])  # not that of the failure before
+        for name, value in found.items():
+            setattr(status, name, value)
+        health.note(status, result, traffic, found["checked_at"])
+        status.save()
     if result.era and Upstream.objects.filter(pk=upstream.pk).exclude(detected_era=result.era).exists():
         Upstream.objects.filter(pk=upstream.pk).update(detected_era=result.era)
         upstream.detected_era = result.era
 
 
-def record(upstream: Upstream, result: ProbeResult) -> int:
+def record(upstream: Upstream, result: ProbeResult, traffic: Traffic = NO_TRAFFIC) -> int:
     """Store a probe's findings, status and catalogue; return how many catalogue rows changed."""
-    record_status(upstream, result)
+    record_status(upstream, result, traffic)
     return sum(
         observe(upstream.pk, kind, list(listing.items), listing.complete) for kind, listing in result.listings.items()
     )

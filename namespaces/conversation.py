@@ -45,15 +45,20 @@ class Greeting:
     session_id: str = ""
 
 
-async def converse(wire: Wire, target: Target) -> ProbeResult:
+async def converse(wire: Wire, target: Target, lists: bool = True) -> ProbeResult:
     """Hold the whole conversation and return what a working server told.
 
+    Args: lists: whether to read the server's lists; without them a legacy server is pinged, and a modern one has
+    said enough with its answer to the greeting.
     Raises ProbeFailure for a server that cannot be used, and what the network raises.
     """
     greeting = await _greet(wire, target)
     try:
-        listings, notes = {}, []
-        for kind, (capability, method, member) in LISTS.items():
+        listings: dict[str, Listing] = {}
+        notes: list[str] = []
+        if not lists and greeting.era == Era.LEGACY:
+            await _ping(wire, greeting)
+        for kind, (capability, method, member) in LISTS.items() if lists else ():
             if capability not in greeting.capabilities and kind != EntryKind.TOOL:
                 listings[str(kind)] = Listing()
                 continue
@@ -64,10 +69,10 @@ async def converse(wire: Wire, target: Target) -> ProbeResult:
     finally:
         await _say_goodbye(wire, greeting)
     latency_ms = None if wire.fastest is None else round(wire.fastest * 1000, 3)
-    count = len(listings[EntryKind.TOOL].items)
+    count = len(listings[EntryKind.TOOL].items) if lists else 0
     return ProbeResult(
         ok=True,
-        message=f"{count} tool{'' if count == 1 else 's'} found.",
+        message=f"{count} tool{'' if count == 1 else 's'} found." if lists else "It answers.",
         era=greeting.era,
         protocol_version=greeting.version,
         server_name=target.scrub(quote(greeting.server.get("name", ""))),
@@ -218,6 +223,13 @@ async def _list(wire: Wire, greeting: Greeting, kind: EntryKind, method: str, me
     return Listing(
         tuple(found.values()), False, dropped
     ), f"{method}: more than {MAX_PAGES} pages; the rest was not read."
+
+
+async def _ping(wire: Wire, greeting: Greeting) -> None:
+    """Ping a legacy server; one that has no such method has answered all the same."""
+    answer = await wire.call("ping", {}, greeting.headers)
+    if answer.result is None and answer.error_code != METHOD_NOT_FOUND:
+        raise ProbeFailure("ping_failed", f"The server opens sessions, but ping fails: {_what(answer)}")
 
 
 async def _say_goodbye(wire: Wire, greeting: Greeting) -> None:

@@ -62,8 +62,19 @@ class CredentialForm(forms.ModelForm):
         return self.instance.value
 
 
+def networks_field() -> LinesField:
+    """Return the field of `addresses_listed`: networks, one a line."""
+    return LinesField(
+        label="Listed networks",
+        help_text="Networks or single addresses, one a line: 192.0.2.0/24, 2001:db8::/32, 198.51.100.7.",
+        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField lines", "spellcheck": "false"}),
+    )
+
+
 class NamespaceForm(RulesForm):
     """A namespace with its rules; the names offered are those of the upstream it mounts."""
+
+    addresses_listed = networks_field()
 
     class Meta:
         model = Namespace

@@ -7,7 +7,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from namespaces.address_columns import Addresses, address_constraint
 from namespaces.fields import EncryptedTextField
+from namespaces.health_models import Health, HealthSpan
 from namespaces.rule_columns import Rules, rule_constraints
 from namespaces.tracking import audited, notify_trigger
 from namespaces.validators import (
@@ -16,6 +18,22 @@ from namespaces.validators import (
     validate_slug,
     validate_upstream_url,
 )
+
+__all__ = [
+    "CatalogueEntry",
+    "ConfigurationChange",
+    "EntryKind",
+    "Era",
+    "Health",
+    "HealthSpan",
+    "ImportedConfiguration",
+    "Mount",
+    "Namespace",
+    "Transport",
+    "Upstream",
+    "UpstreamCredential",
+    "UpstreamStatus",
+]
 
 
 class ConfigurationChange(models.Model):
@@ -92,6 +110,13 @@ class Upstream(models.Model):
         validators=[MinValueValidator(1024)],
         help_text="Bytes; blank means the gateway's default.",
     )
+    health_interval_s = models.FloatField(
+        "health check every",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(86400)],
+        help_text="Seconds between two checks whether the server answers; blank means the gateway's default.",
+    )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True, help_text="Labels, one a line.")
     enabled = models.BooleanField(default=True, help_text="A disabled server answers nobody.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -153,6 +178,10 @@ class UpstreamStatus(models.Model):
     tool_count = models.PositiveIntegerField(null=True)
     reason = models.CharField(max_length=64, blank=True)
     message = models.CharField(max_length=1000, blank=True)
+    health = models.CharField(max_length=8, choices=Health.choices, default=Health.UNKNOWN)
+    since = models.DateTimeField(null=True, help_text="Since when it has been so.")
+    failing_checks = models.PositiveIntegerField(default=0, help_text="Checks in a row that failed.")
+    recoveries = models.PositiveIntegerField(default=0, help_text="How often it came back.")
 
     class Meta:
         verbose_name_plural = "upstream statuses"
@@ -162,7 +191,7 @@ class UpstreamStatus(models.Model):
 
 
 @pghistory.track(*audited())
-class Namespace(Rules):
+class Namespace(Rules, Addresses):
     """What a client sees at /mcp/<slug>."""
 
     slug = models.SlugField(
@@ -182,6 +211,7 @@ class Namespace(Rules):
         constraints = [
             models.CheckConstraint(name="namespace_slug_form", condition=models.Q(slug__regex=SLUG_PATTERN)),
             *rule_constraints("namespace"),
+            address_constraint("namespace"),
         ]
         triggers = [notify_trigger()]
 

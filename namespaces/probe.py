@@ -22,7 +22,7 @@ from namespaces.fields import UndecryptableError
 from namespaces.findings import Listing, ProbeResult, Target
 from namespaces.models import Upstream
 
-__all__ = ["Listing", "ProbeResult", "Target", "probe", "probe_many", "probe_target"]
+__all__ = ["Listing", "ProbeResult", "Target", "check", "probe", "probe_many", "probe_target"]
 
 DEADLINE_S = 20.0  # of a whole probe
 AT_ONCE = 8  # probes of `probe_many` that run side by side
@@ -35,6 +35,15 @@ async def probe(upstream: Upstream, deadline_s: float = DEADLINE_S) -> ProbeResu
     except UndecryptableError as error:
         return ProbeResult(False, str(error), "credential_unreadable")
     return await probe_target(target, deadline_s)
+
+
+def check(upstream: Upstream, *, lists: bool, deadline_s: float = DEADLINE_S) -> ProbeResult:
+    """Probe one upstream from synchronous code, in an event loop of its own. Never raises, like `probe`."""
+    try:
+        target = Target.of(upstream)
+    except UndecryptableError as error:
+        return ProbeResult(False, str(error), "credential_unreadable")
+    return asyncio.run(probe_target(target, deadline_s, lists=lists))
 
 
 def probe_many(upstreams: Iterable[Upstream], deadline_s: float = DEADLINE_S) -> list[ProbeResult]:
@@ -63,8 +72,8 @@ def probe_many(upstreams: Iterable[Upstream], deadline_s: float = DEADLINE_S) ->
     return asyncio.run(run())
 
 
-async def probe_target(target: Target, deadline_s: float = DEADLINE_S) -> ProbeResult:
-    """Probe what `target` describes. Never raises for what the server or the network does."""
+async def probe_target(target: Target, deadline_s: float = DEADLINE_S, *, lists: bool = True) -> ProbeResult:
+    """Probe what `target` describes, its lists too if asked. Never raises for what the server or the network does."""
     host = urlsplit(target.url).hostname or target.url
     transport = outbound.CheckedTransport()
     timeout = httpx.Timeout(target.first_byte_timeout_s, connect=target.connect_timeout_s)
@@ -73,7 +82,7 @@ async def probe_target(target: Target, deadline_s: float = DEADLINE_S) -> ProbeR
         try:
             async with asyncio.timeout(deadline_s):
                 egress.check_url(target.url)
-                return await converse(wire, target)
+                return await converse(wire, target, lists)
         except ProbeFailure as failure:
             finding = failure
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 
+from namespaces import networks
 from proxy import auth, era, policy
 from proxy.errors import GatewayError, Invalid, NotFound, Unauthenticated, Unavailable, UpstreamFailed
 from proxy.exchange import ClientGone, Exchange, Receive, Scope, Send, StreamEnded
@@ -91,10 +92,12 @@ class Gateway:
         snapshot = self._snapshot()
         if scope.get("query_string"):
             auth.refuse_query_credentials(scope["query_string"])
+        address = exchange.record.client_address
         try:
-            exchange.identify(auth.authenticate(head, snapshot, self.runtime.peppers, time.time()))
+            exchange.identify(auth.authenticate(head, snapshot, self.runtime.peppers, time.time(), address))
         except Unauthenticated as error:
-            address = exchange.record.client_address
+            if error.key is not None:
+                exchange.identify(error.key)
             raise self.runtime.strangers.judge(error, address, self.runtime.clock()) from None
         self._enter(exchange, snapshot)
         head.refuse_ambiguous()
@@ -124,8 +127,12 @@ class Gateway:
         access = snapshot.access(key, match[1].decode()) if match else None
         if access is None:
             raise NotFound("There is no such namespace for this key.", reason="namespace_unknown")
-        exchange.access = access
         exchange.record.namespace = access.namespace.slug
+        if access.namespace.networks is not None and not self._is_near(exchange, access.namespace.networks):
+            elsewhere = NotFound("There is no such namespace for this key.", reason="address_denied")
+            elsewhere.shown_reason = "namespace_unknown"
+            raise elsewhere
+        exchange.access = access
         upstream = access.namespace.upstream
         if upstream is None:
             raise Unavailable(
@@ -134,6 +141,10 @@ class Gateway:
         exchange.record.upstream = upstream.slug
         if upstream.problem is not None:
             raise UpstreamFailed(f"The call cannot be made: {upstream.problem[1]}.", reason=upstream.problem[0])
+
+    @staticmethod
+    def _is_near(exchange: Exchange, allowed: tuple[networks.Network, ...]) -> bool:
+        return networks.holds(allowed, networks.address(exchange.record.client_address))
 
     async def _limit(self, exchange: Exchange, tool: str | None = None) -> None:
         """Count the request against all its limits or none; the tightest one's state goes on the answer."""

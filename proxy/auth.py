@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from keys import secrets
+from namespaces import networks
 from proxy.errors import Invalid, Unauthenticated
 from proxy.head import Head
 from proxy.snapshot import KeyEntry, Snapshot
 
 # Good keys of a snapshot are remembered under a keyed hash of the whole key, which is cheaper than the digest.
 _MEMORY_KEY = os.urandom(32)
+_UNKNOWN = "The key is not known."
 _CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
 _QUERY_NAMES = frozenset(("api_key", "apikey", "key", "token", "access_token", "api-key", "authorization"))
 
@@ -54,18 +56,21 @@ def refuse_query_credentials(query: bytes) -> None:
         )
 
 
-def authenticate(head: Head, snapshot: Snapshot, peppers: Sequence[str], now: float) -> KeyEntry:
+def authenticate(
+    head: Head, snapshot: Snapshot, peppers: Sequence[str], now: float, address: str | None = None
+) -> KeyEntry:
     """Return the key that the request proves.
 
-    Args: peppers: all that may have digested a key; now: seconds since 1970.
-    Raises Unauthenticated: unknown, revoked or expired. The time that it takes does not depend on how much of a
-    key is right, because only a keyed digest of the whole is looked up.
+    Args: peppers: all that may have digested a key; now: seconds since 1970; address: of the client.
+    Raises Unauthenticated: unknown, revoked or expired, or sent from an address where it does not work: that is
+    answered like an unknown key, so that who stole one learns nothing. The time that it takes does not depend on how
+    much of a key is right, because only a keyed digest of the whole is looked up.
     """
     if snapshot.anonymous is not None and not (head.values.keys() & _CREDENTIALS):
         return snapshot.anonymous
     token = credential(head)
     if len(token) > secrets.MAX_KEY_LENGTH:
-        raise Unauthenticated("The key is not known.", reason="credential_unknown")
+        raise Unauthenticated(_UNKNOWN, reason="credential_unknown")
     remembered = hashlib.blake2b(token, key=_MEMORY_KEY, digest_size=16).digest()
     found = snapshot.authenticated.get(remembered)
     if found is None:
@@ -74,6 +79,10 @@ def authenticate(head: Head, snapshot: Snapshot, peppers: Sequence[str], now: fl
     key, ends_at = found
     if (ends_at is not None and now >= ends_at) or (key.expires_at is not None and now >= key.expires_at):
         raise Unauthenticated("The key has expired; ask for a new one.", reason="key_expired")
+    if key.networks is not None and not networks.holds(key.networks, networks.address(address)):
+        error = Unauthenticated(_UNKNOWN, reason="address_denied")
+        error.shown_reason, error.key = "credential_unknown", key
+        raise error
     return key
 
 
@@ -87,4 +96,4 @@ def _look_up(token: bytes, snapshot: Snapshot, peppers: Sequence[str]) -> tuple[
             return found
         if digest in snapshot.revoked:
             raise Unauthenticated("The key was revoked; ask for a new one.", reason="key_revoked")
-    raise Unauthenticated("The key is not known.", reason="credential_unknown")
+    raise Unauthenticated(_UNKNOWN, reason="credential_unknown")

@@ -13,6 +13,11 @@ GatewayError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.snapshot import KeyEntry
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
@@ -28,7 +33,8 @@ class GatewayError(Exception):
     """An answer that the gateway itself gives.
 
     Class attributes are the defaults of a kind; `reason` is the code for logs and for `data.reason`.
-    `message` goes to the client, so it never holds a secret or a hidden name.
+    `message` goes to the client, so it never holds a secret or a hidden name. `shown_reason` is what the client is
+    told instead of `reason` where it may not know that one. `key` is whose credential was refused, if that is known.
     """
 
     status = 502
@@ -36,6 +42,8 @@ class GatewayError(Exception):
     outcome = "upstream_error"
     reason = "internal"
     shows_reason = True
+    shown_reason: str | None = None
+    key: KeyEntry | None = None
 
     def __init__(
         self,

@@ -227,7 +227,7 @@ class Exchange:
             record.upstream_us = int((now - deadline.begun) * 1e6)
             if deadline.first_byte is not None:
                 record.first_byte_us = int((deadline.first_byte - deadline.begun) * 1e6)
-        self.runtime.write(record)
+        self.runtime.write(self)
 
     def record_opening(self, status: int) -> None:
         """Write the first of a long stream's two rows; `conclude` writes the second."""
@@ -275,7 +275,7 @@ class Exchange:
             identifier = getattr(error, "request_id", None)
         data = dict(error.data or {})
         if error.shows_reason:
-            data["reason"] = error.reason
+            data["reason"] = error.shown_reason or error.reason
             data["requestId"] = self.record.request_id
         body = error_body(identifier, error.code, error.message, data)
         if self.response_started:

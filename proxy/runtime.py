@@ -11,22 +11,24 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from django.conf import settings
 from django.db import connections
 
 from analytics.database import direct_parameters
-from analytics.record import RequestRecord
+from analytics.metrics import cells
 from analytics.recorder import Recorder
 from namespaces import catalogue
 from proxy.access_log import AccessLog
 from proxy.bare import UpstreamState
 from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
+from proxy.health_board import HealthBoard
 from proxy.limits.limiter import Limiter
 from proxy.limits.table import LimitTable
+from proxy.metrics import CallMetrics, ProcessMetrics
 from proxy.origin import OriginPolicy
 from proxy.sessions import SessionSeal
 from proxy.snapshot import Snapshot, UpstreamEntry
@@ -36,9 +38,13 @@ from proxy.streams import Streams
 from proxy.upstream import UpstreamClient
 from proxy.watcher import SnapshotWatcher
 
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
+
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 TICK_S = 1.0
+LAG_PROBE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +107,26 @@ class Runtime:
         # `serve` names the file that its workers share; a process without it counts for itself.
         shared = os.environ.get("GATEWAY_RATELIMIT_FILE")
         table = Path(shared) if shared else None
-        self.limiter = _limiter(table)
+        alone = os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1"
+        self.limiter = _limiter(table, alone)
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
-        self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE)
+        failures = table.parent / "strangers" if table else None
+        self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE, failures, alone=alone)
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
         )
+        self.cells = cells.open_for_process(table.parent / "metrics" if table else None)
+        self.metrics = CallMetrics(self.cells)
+        self.process = ProcessMetrics(self.cells, os.environ.get("GATEWAY_WORKER_INDEX", "0"))
         self.access_log = (
             AccessLog(self.call_later, plain=settings.LOG_FORMAT == "text") if settings.ACCESS_LOG else None
         )
         self._thread = ThreadPoolExecutor(1, "configuration")
         self._first_snapshot = asyncio.Event()
         self.discovery = Discovery(self, catalogue.observe)
+        self.health = HealthBoard(self.in_thread, self.clock)
         self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap)
-        upkeep = (self.watcher.run(), self.discovery.run(), self._tend(), self.limiter.run())
+        upkeep = (self.watcher.run(), self.discovery.run(), self._tend(), self._probe_lag(), self.limiter.run())
         self._tasks = [asyncio.create_task(work) for work in upkeep]
 
     async def stop(self) -> None:
@@ -131,7 +143,9 @@ class Runtime:
             self.access_log.flush()
         self.recorder.close()
         self.limiter.close()
+        self.strangers.close()
         self.streams.close()
+        self.cells.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._starting = None
 
@@ -161,9 +175,13 @@ class Runtime:
 
     # -- what requests use --
 
-    def write(self, record: RequestRecord) -> None:
-        """Put a record on the journal and its line on the access log."""
-        self.recorder.put(record)
+    def write(self, exchange: Exchange) -> None:
+        """Put a call's record on the journal and its line on the access log, and count it."""
+        record = exchange.record
+        dropped = self.recorder.dropped
+        if not self.recorder.put(record):
+            self.metrics.dropped("full" if self.recorder.dropped > dropped else "failed")
+        self.metrics.count(exchange)
         if self.access_log is not None:
             self.access_log.write(record)
 
@@ -209,14 +227,24 @@ class Runtime:
             if self.snapshot is not None:
                 self.streams.end_withdrawn(self.snapshot, time.time())
             self.recorder.tidy()
+            age_s = self.clock() - self.watcher.confirmed_at
+            self.process.publish(self.in_flight, self.streams.count, age_s)
             self._tasks = [task for task in self._tasks if not task.done()]
             for state in list(self._states.values()):
                 # Ending a session may take as long as its upstream likes; the tick goes on.
                 self._tasks.append(asyncio.create_task(_quietly(state.expire(settings.BARE_SESSION_IDLE_S))))
 
+    async def _probe_lag(self) -> None:
+        """Look each tenth of a second how late the event loop wakes up what is due (P31)."""
+        while True:
+            due = self.clock() + LAG_PROBE_S
+            await asyncio.sleep(LAG_PROBE_S)
+            now = self.clock()
+            self.process.note_lag(now - due, now)
 
-def _limiter(path: Path | None) -> Limiter:
-    table = LimitTable(path, alone=os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1")
+
+def _limiter(path: Path | None, alone: bool) -> Limiter:
+    table = LimitTable(path, alone=alone)
     if not settings.REDIS_URL:
         return Limiter(table)
     from proxy.limits.shared import SharedCounts  # the client of Redis is loaded only where it is used

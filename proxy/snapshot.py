@@ -11,10 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Max
 
-from keys.models import ApiKey, Grant, KeySecret, RateLimit
+from keys.models import ApiKey, Grant, KeySecret, RateLimit, Sees
 from namespaces import egress
+from namespaces.address_columns import compiled
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import CatalogueEntry, ConfigurationChange, Mount, Namespace, Upstream, UpstreamCredential
+from namespaces.networks import Network
 from namespaces.rules import NameRule, RuleSet
 from proxy.limits.limit import Limit
 from proxy.limits.rules import Defaults, LimitRule, Terms, compile_limits
@@ -25,6 +27,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]+")
 _RULE_COLUMNS = tuple(
     f"{kind}_{part}" for kind in ("tools", "prompts", "resources") for part in ("mode", "listed", "denied")
 )
+_ADDRESSES = ("addresses_mode", "addresses_listed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +62,29 @@ class UpstreamEntry:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceEntry:
-    """A namespace and the upstream that it mounts; None when nothing usable is mounted."""
+    """A namespace and the upstream that it mounts (None when nothing usable is), and from where it may be called."""
 
     id: int
     slug: str
     rules: RuleSet
     upstream: UpstreamEntry | None
+    networks: tuple[Network, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """A key that is not revoked."""
+    """A key that is not revoked.
+
+    `sees_all`: it may read everybody's figures; `networks`: from where it works, None for anywhere.
+    """
 
     id: int
     user_id: str
     all_namespaces: bool
     expires_at: float | None
     terms: Terms | None
+    sees_all: bool = False
+    networks: tuple[Network, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +242,10 @@ def _upstream_entry(
 def _load_namespaces(upstreams: dict[int, UpstreamEntry]) -> dict[str, NamespaceEntry]:
     mounts = dict(Mount.objects.order_by().values_list("namespace_id", "upstream_id"))
     return {
-        row[1]: NamespaceEntry(row[0], row[1], _rule_set(row[2:]), upstreams.get(mounts.get(row[0], 0)))
-        for row in Namespace.objects.filter(enabled=True).values_list("id", "slug", *_RULE_COLUMNS)
+        row[1]: NamespaceEntry(
+            row[0], row[1], _rule_set(row[4:]), upstreams.get(mounts.get(row[0], 0)), compiled(*row[2:4])
+        )
+        for row in Namespace.objects.filter(enabled=True).values_list("id", "slug", *_ADDRESSES, *_RULE_COLUMNS)
     }
 
 
@@ -245,7 +256,7 @@ def _rule_set(columns: tuple[Any, ...]) -> RuleSet:
 
 
 _OPEN = RuleSet()
-_ANONYMOUS = KeyEntry(0, "anonymous", all_namespaces=True, expires_at=None, terms=None)
+_ANONYMOUS = KeyEntry(0, "anonymous", all_namespaces=True, expires_at=None, terms=None, sees_all=True)
 
 
 def _limit_defaults() -> Defaults:
@@ -274,14 +285,25 @@ def _load_keys(
     keys: dict[int, KeyEntry] = {}
     ended: set[int] = set()
     rows = ApiKey.objects.order_by().values_list(
-        "id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst", "algorithm"
+        "id",
+        "user_id",
+        "all_namespaces",
+        "expires_at",
+        "revoked_at",
+        "sees",
+        *_ADDRESSES,
+        "requests_per_minute",
+        "burst",
+        "algorithm",
     )
-    for pk, user_id, everywhere, expires_at, revoked_at, *limit in rows:
+    for pk, user_id, everywhere, expires_at, revoked_at, sees, mode, listed, *limit in rows:
         if revoked_at is not None:
             ended.add(pk)
             continue
         expiry = expires_at.timestamp() if expires_at else None
-        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, defaults.terms(*limit))
+        keys[pk] = KeyEntry(
+            pk, user_id, everywhere, expiry, defaults.terms(*limit), sees == Sees.ALL, compiled(mode, listed)
+        )
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = {}
     revoked: dict[bytes, int] = {}
     for key_id, digest, expires_at in KeySecret.objects.order_by().values_list("key_id", "digest", "expires_at"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
@@ -58,4 +58,33 @@ def stage(begin: float, end: float, whole: float, tone: str) -> SafeString:
         tone,
         f"{min(left, 998.0):.2f}",
         f"{width:.2f}",
+    )
+
+
+# A failure stands out by its height as well as by its colour.
+_HEIGHTS = {"online": 10, "degraded": 15, "offline": 20, "unknown": 2}
+_TONES = {"online": "ok", "degraded": "warn", "offline": "error", "unknown": "muted"}
+
+
+def health_strip(states: Sequence[str], summary: str) -> SafeString:
+    """Return a strip of time, the oldest left: a bar for each run of equal states (values of Health).
+
+    Args: summary: the same in words, for those who do not see it.
+    """
+    bars, begin = [], 0
+    for place in range(1, len(states) + 1):
+        if place == len(states) or states[place] != states[begin]:
+            height = _HEIGHTS[states[begin]]
+            bars.append((_TONES[states[begin]], begin, 20 - height, place - begin, height))
+            begin = place
+    drawn = format_html_join(
+        "", '<rect class="health-{}" x="{}" y="{}" width="{}" height="{}" fill="currentColor"/>', bars
+    )
+    return format_html(
+        '<svg class="health-strip" viewBox="0 0 {} 20" preserveAspectRatio="none" role="img" aria-label="{}">'
+        "<title>{}</title>{}</svg>",
+        max(len(states), 1),
+        summary,
+        summary,
+        drawn,
     )

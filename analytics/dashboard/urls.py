@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, register_converter
 
+from analytics.dashboard.health import HealthPage
 from analytics.dashboard.listing import NamespacesPage, ToolsPage, UpstreamsPage, UsersPage
 from analytics.dashboard.live import LivePage
 from analytics.dashboard.names import NameConverter, SegmentConverter
@@ -30,6 +31,7 @@ urlpatterns = [
     path("tools/<segment:namespace>/<name:tool>/", ToolPage.as_view(), name="tool"),
     path("upstreams/", UpstreamsPage.as_view(), name="upstreams"),
     path("upstreams/<name:upstream>/", UpstreamPage.as_view(), name="upstream"),
+    path("health/", HealthPage.as_view(), name="health"),
     path("requests/", RequestsPage.as_view(), name="requests"),
     path("requests/<uuid:id>/", RequestPage.as_view(), name="request"),
     path("live/", LivePage.as_view(), name="live"),

@@ -7,6 +7,7 @@ from analytics.queries.measures import Call, CallPage, Ending, Group, Measures, 
 from analytics.queries.ranking import MAX_GROUPS, ORDERS, ranking
 from analytics.queries.reading import BucketTooFineError, Reading, reading
 from analytics.queries.totals import active_users, endings, series, totals
+from analytics.queries.upstreams import UpstreamCalls, upstream_calls
 from analytics.queries.view import CallFilter, View
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Measures",
     "Point",
     "Reading",
+    "UpstreamCalls",
     "View",
     "active_users",
     "call",
@@ -31,4 +33,5 @@ __all__ = [
     "reading",
     "series",
     "totals",
+    "upstream_calls",
 ]

@@ -265,3 +265,24 @@ class NamespaceList(serializers.Serializer[Any]):
     """Answer of /namespaces."""
 
     namespaces = NamespaceEntry(many=True)
+
+
+class ServerCounts(serializers.Serializer[Any]):
+    """How many of the caller's upstreams are in each state."""
+
+    total = count_of("Enabled upstreams.")
+    online = count_of()
+    offline = count_of("Failing for longer than `reconnecting`.")
+    degraded = count_of("Checks pass, but calls fail there.")
+    reconnecting = count_of("Was well, and its last one or two checks failed.")
+    unknown = count_of("Not checked yet, or not of late.")
+    totalTools = count_of("Tools that they list.")
+
+
+class Health(serializers.Serializer[Any]):
+    """Answer of /api/v1/health."""
+
+    status = serializers.ChoiceField(choices=["ok", "degraded"])
+    version = text_of()
+    uptime = count_of("Seconds since this worker started.")
+    servers = ServerCounts()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiViewExtension
@@ -60,8 +60,7 @@ def described(
     responses: dict[Any, Any] = {(200, "application/json"): OpenApiResponse(answer, "The answer.", examples=shown)}
     if csv:
         responses[(200, "text/csv")] = OpenApiResponse(OpenApiTypes.STR, "The answer's table, with a header row.")
-    for status in sorted({*_ALWAYS, *errors}):
-        responses[(status, "application/json")] = _error(status)
+    responses |= error_responses({*_ALWAYS, *errors})
     return extend_schema(
         operation_id=operation,
         summary=summary,
@@ -69,6 +68,11 @@ def described(
         parameters=[parameters, *path],
         responses=responses,
     )
+
+
+def error_responses(statuses: Iterable[int]) -> dict[Any, Any]:
+    """Return the answers of these statuses, each with an example."""
+    return {(status, "application/json"): _error(status) for status in sorted(statuses)}
 
 
 def _error(status: int) -> OpenApiResponse:

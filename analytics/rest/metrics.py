@@ -1,4 +1,4 @@
-"""The gateway in one answer: `/api/v1/metrics` (B.6), as JSON."""
+"""The gateway in one answer: `/api/v1/metrics` (B.6), as JSON; the figures of `/metrics` as Prometheus text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema_view
 from rest_framework import serializers
-from rest_framework.exceptions import NotAcceptable
-from rest_framework.renderers import JSONRenderer
+from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
 from analytics import queries
+from analytics.metrics.exposition import render
+from analytics.metrics.upkeep import read_database
 from analytics.rest import examples, rows
 from analytics.rest import log_answers as answers
 from analytics.rest.csv_text import moment
@@ -20,15 +24,32 @@ from analytics.rest.description import described
 from analytics.rest.endpoint import Endpoint, Question
 from analytics.rest.fields import MAX_PERIOD, WholeNumberField, WordField
 from analytics.rest.parameters import PeriodParameters
+from keys.visibility import scope_of
 
 TOP = 10
-_NO_TEXT = "Prometheus text is not offered here yet; ask for JSON (Accept: application/json)."
+
+
+class PrometheusRenderer(BaseRenderer):
+    """Stands for the formats that Prometheus reads; the view makes the text itself."""
+
+    media_type = "text/plain"
+    format = "prometheus"
+
+
+class OpenMetricsRenderer(PrometheusRenderer):
+    """The same, asked for by its own name."""
+
+    media_type = "application/openmetrics-text"
 
 
 class MetricsParameters(PeriodParameters):
     """Of GET /api/v1/metrics."""
 
-    format = WordField(choices=["json", "prometheus"], required=False, help_text="`prometheus` is a 406 for now.")
+    format = WordField(
+        choices=["json", "prometheus"],
+        required=False,
+        help_text="`prometheus` is the text of `/metrics`, for callers that see everything; no other parameter counts.",
+    )
     window = WholeNumberField(
         min_value=1000,
         max_value=int(MAX_PERIOD.total_seconds() * 1000),
@@ -39,10 +60,8 @@ class MetricsParameters(PeriodParameters):
     default_period = timedelta(hours=1)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Check the period, and that it is given once. Raises NotAcceptable for Prometheus text."""
+        """Check the period, and that it is given once."""
         attrs = super().validate(attrs)
-        if attrs.get("format") == "prometheus":
-            raise NotAcceptable(_NO_TEXT)
         if "window" in attrs and ("period" in attrs or "from" in attrs):
             raise serializers.ValidationError({"window": "send either window, period or from"})
         return attrs
@@ -61,7 +80,8 @@ class MetricsParameters(PeriodParameters):
         "metrics",
         "The gateway in one answer",
         "Requests, success rate, latencies, the busiest tools and servers (upstreams) of the window. `successRate` is a"
-        " share from 0 to 1, null where there was no request. Prometheus text is not offered yet (406).",
+        " share from 0 to 1, null where there was no request. `Accept: text/plain` or `format=prometheus` gives the"
+        " text of `/metrics` to callers that see everything, 403 to others, and 404 where GATEWAY_METRICS is off.",
         MetricsParameters,
         answers.Metrics,
         example=examples.METRICS,
@@ -72,14 +92,20 @@ class MetricsView(Endpoint):
     """`GET /api/v1/metrics?window=<ms>`."""
 
     parameters = MetricsParameters
-    renderer_classes = [JSONRenderer]
+    renderer_classes = [JSONRenderer, PrometheusRenderer, OpenMetricsRenderer]
 
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
-        """Return the renderer. Raises NotAcceptable with a sentence that tells what there is."""
-        try:
-            return super().perform_content_negotiation(request, force)  # type: ignore[return-value]
-        except NotAcceptable:
-            raise NotAcceptable(_NO_TEXT) from None
+    def get(self, request: Request, **path: str) -> Any:
+        """Answer in JSON, or with the exposition of this host."""
+        if request.accepted_renderer.format != PrometheusRenderer.format:
+            return super().get(request, **path)
+        if not settings.METRICS_ENABLED:
+            raise NotFound("There are no metrics here: GATEWAY_METRICS is off.")
+        self.parameters.of(request.query_params)
+        scope = scope_of(request.user)
+        if scope.namespaces is not None or scope.user_ids is not None:
+            raise PermissionDenied("Prometheus text is for callers that see everybody's calls.")
+        text, content_type = render(request.headers.get("Accept", ""), read_database())
+        return HttpResponse(text, content_type=content_type)
 
     def answer(self, question: Question) -> dict[str, Any]:
         """Return the totals, the busiest, and every server."""

@@ -24,6 +24,7 @@ ENTRIES = (
     ("dashboard:users", "Users", ("dashboard:user", "dashboard:key")),
     ("dashboard:tools", "Tools", ("dashboard:tool",)),
     ("dashboard:upstreams", "Upstreams", ("dashboard:upstream",)),
+    ("dashboard:health", "Health", ()),
     ("dashboard:requests", "Requests", ("dashboard:request",)),
     ("dashboard:live", "Live", ()),
     ("my-keys", "My keys", ("my-key-issue", "my-key-rotate", "my-key-revoke", "team")),

@@ -9,7 +9,7 @@ from django.conf import settings
 from gateway_project.configuration.document import Columns, Document, KeyEntry, Reference, SecretEntry
 from gateway_project.configuration.errors import dotted
 from gateway_project.configuration.form import Form, column_of
-from gateway_project.configuration.servers import rules, state
+from gateway_project.configuration.servers import addresses, rules, state
 from gateway_project.configuration.teams import read_links
 from keys import secrets
 from keys.models import ApiKey, Grant, KeySecret
@@ -103,6 +103,7 @@ def read_keys(form: Form, document: Document) -> None:
             state(entry, columns, ApiKey, name, entry.moment(name))
         _limits(entry, columns)
         state(entry, columns, ApiKey, "sees", entry.text("sees"))
+        addresses(entry, columns, ApiKey)
         links = read_links(entry, document)
         grants = _grants(entry, document)
         found = _secrets(entry)

@@ -18,7 +18,7 @@ _FILE_SUFFIXES = frozenset((".duckdb", ".db", ".sqlite", ".sqlite3"))
 
 
 def read_server(form: Form) -> dict[str, str]:
-    """Read `server`, `database` and `monitor` of the whole file and return the variables that they are defaults of."""
+    """Read `server`, `database`, `monitor` and `health`; return the variables that they are defaults of."""
     found: dict[str, str] = {}
     server, database = form.form("server"), form.form("database")
     if host := server.text("host"):
@@ -36,22 +36,35 @@ def read_server(form: Form) -> dict[str, str]:
     server.finish()
     database.finish()
     found |= _read_monitor(form.form("monitor"))
+    found |= _read_health(form.form("health"))
     return found
 
 
+def _read_health(health: Form) -> dict[str, str]:
+    """Read `health.intervalMs` (B.11): how often upstreams are checked."""
+    interval_ms = health.whole("intervalMs")
+    health.finish()
+    if interval_ms is None:
+        return {}
+    if not 1000 <= interval_ms <= 86_400_000:
+        health.problem("must lie between 1000 and 86400000", "intervalMs")
+        return {}
+    return {"GATEWAY_HEALTH_INTERVAL_S": f"{interval_ms / 1000:g}"}
+
+
 def _read_monitor(monitor: Form) -> dict[str, str]:
-    """Read `monitor` (B.12): how long the request log is kept, in whole days."""
+    """Read `monitor` (B.12): how long the request log is kept, in whole days, and whether there are metrics (B.29)."""
     hours = monitor.whole("retentionHours")
-    for name, is_used in (("requestLog", monitor.flag("requestLog") is not False), ("prometheus", False)):
-        if monitor.flag(name) is not None and not is_used:
-            monitor.findings.warn(monitor.line_of(name), (*monitor.path, name), "is not used")
+    if monitor.flag("requestLog") is False:
+        monitor.findings.warn(monitor.line_of("requestLog"), (*monitor.path, "requestLog"), "is not used")
+    found = {"GATEWAY_METRICS": "off"} if monitor.flag("prometheus") is False else {}
     monitor.finish()
     if hours is None:
-        return {}
+        return found
     if not 1 <= hours <= 24 * _MOST_DAYS:
         monitor.problem(f"must lie between 1 and {24 * _MOST_DAYS}", "retentionHours")
-        return {}
-    return {"GATEWAY_LOG_RETENTION_DAYS": str(-(-hours // 24))}
+        return found
+    return found | {"GATEWAY_LOG_RETENTION_DAYS": str(-(-hours // 24))}
 
 
 def file_defaults(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from gateway_project.configuration.schema import FORMAT_VERSION
 from gateway_project.configuration.servers import KINDS, TIMEOUTS
 from keys.models import ApiKey, Grant, Limits, RateLimit, Team
 from keys.redaction import redact
+from namespaces.address_columns import Addresses
 from namespaces.models import Namespace, Upstream, UpstreamCredential
 from namespaces.rule_columns import Rules
 
@@ -72,6 +73,7 @@ class Exporter:
             "era": row.era,
             "timeouts": {name: value for name, value in timeouts.items() if value is not None},
             "max_response_bytes": row.max_response_bytes,
+            "health_interval": row.health_interval_s,
             "tags": list(row.tags),
             "enabled": row.enabled,
             "credentials": {one.header: self._credential(row, one) for one in row.credentials.all()},
@@ -101,6 +103,7 @@ class Exporter:
             "owner": row.owner.get_username() if row.owner else None,
             "sees": row.sees,
             "all_namespaces": row.all_namespaces,
+            "addresses": _addresses(row),
             "expires_at": _moment(row.expires_at),
             "revoked_at": _moment(row.revoked_at),
             **_limits(row),
@@ -142,6 +145,7 @@ def _namespace(row: Namespace) -> dict[str, Any]:
         "upstream": mount.upstream.slug if mount else None,
         "description": row.description,
         "enabled": row.enabled,
+        "addresses": _addresses(row),
         **_rules(row),
     }
 
@@ -165,6 +169,10 @@ def _rules(row: Rules) -> dict[str, Any]:
         rule = {part: getattr(row, f"{kind}_{part}") for part in ("mode", "listed", "denied")}
         found[kind] = {part: value for part, value in rule.items() if value}
     return found
+
+
+def _addresses(row: Addresses) -> dict[str, Any]:
+    return {"mode": row.addresses_mode, "listed": list(row.addresses_listed)}
 
 
 def _limits(row: Limits) -> dict[str, Any]:

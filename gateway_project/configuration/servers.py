@@ -43,6 +43,19 @@ def rules(form: Form, columns: Columns, kinds: tuple[str, ...] = KINDS) -> None:
         rule.finish()
 
 
+def addresses(form: Form, columns: Columns, model: Any) -> None:
+    """Read `addresses`: mode and listed. Networks without a mode mean `listed`, even when there are none."""
+    if form.node("addresses") is None:
+        return
+    nested = form.form("addresses")
+    listed, mode = nested.texts("listed"), nested.text("mode")
+    read: dict[str, Any] = {"mode": mode or ("all" if listed is None else "listed"), "listed": listed or []}
+    for part, value in read.items():
+        column = column_of(model, f"addresses_{part}")
+        columns[column.name] = nested.checked(column, value, part)
+    nested.finish()
+
+
 def read_upstreams(form: Form, document: Document) -> None:
     """Read `upstreams.<name>`."""
     for slug, line, node in form:
@@ -57,6 +70,7 @@ def read_upstreams(form: Form, document: Document) -> None:
             columns[column] = timeouts.checked(column_of(Upstream, column), timeouts.seconds(name), name)
         timeouts.finish()
         state(entry, columns, Upstream, "max_response_bytes", entry.whole("max_response_bytes"))
+        state(entry, columns, Upstream, "health_interval", entry.seconds("health_interval"), "health_interval_s")
         state(entry, columns, Upstream, "tags", entry.texts("tags"))
         state(entry, columns, Upstream, "enabled", entry.flag("enabled"))
         credentials = _credentials(entry.form("credentials")) if entry.node("credentials") is not None else None
@@ -84,6 +98,7 @@ def read_namespaces(form: Form, document: Document) -> None:
         elif allowed is not None or denied is not None:
             entry.problem("say it in one place: allowed_tools and denied_tools, or tools", "tools")
         rules(entry, columns)
+        addresses(entry, columns, Namespace)
         entry.finish()
         document.namespaces[slug] = NamespaceEntry(slug, columns, upstream)
 
@@ -161,6 +176,7 @@ def _plain(form: Form, header: str) -> Sealed | None:
 
 def read_proxy(form: Form, document: Document) -> None:
     """Read `proxy.servers[]` (D.28): each becomes an upstream and a namespace of the same name."""
+    heartbeat_s = _heartbeat_s(form.form("heartbeat"))
     for position, node in form.items("servers"):
         entry = Form(form.findings, node, (*form.path, "servers", position), node.line)
         slug, kind = entry.text("name") or "", entry.text("type")
@@ -174,11 +190,23 @@ def read_proxy(form: Form, document: Document) -> None:
         _required_url(connection, columns)
         state(connection, columns, Upstream, "timeout", connection.seconds("timeout"), "first_byte_timeout_s")
         connection.finish()
+        if heartbeat_s is not None:
+            columns["health_interval_s"] = heartbeat_s
         credentials = _proxy_credentials(entry.form("auth")) if entry.node("auth") is not None else None
         entry.finish()
         document.upstreams[slug] = UpstreamEntry(slug, columns, credentials)
         document.namespaces[slug] = NamespaceEntry(slug, {}, slug)
     form.finish()
+
+
+def _heartbeat_s(form: Form) -> float | None:
+    """Read `proxy.heartbeat` (D.13): how often the servers of the file are checked, if it says so."""
+    enabled, interval_s = form.flag("enabled"), form.seconds("intervalSeconds")
+    form.finish()
+    if interval_s is None or enabled is False:
+        return None
+    checked: float = form.checked(column_of(Upstream, "health_interval_s"), interval_s, "intervalSeconds")
+    return checked
 
 
 def _proxy_credentials(form: Form) -> dict[str, Sealed]:

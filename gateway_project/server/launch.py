@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import sys
 import time
@@ -139,6 +140,8 @@ def _stages(
     """Return the children in the order in which they stop: who serves, who helps, who ships what they wrote."""
     table = settings.RUN_DIR / "ratelimit"
     table.write_bytes(b"")  # counts of an earlier run would hold against nobody's calls of this one
+    (settings.RUN_DIR / "strangers").unlink(missing_ok=True)
+    shutil.rmtree(settings.RUN_DIR / "metrics", ignore_errors=True)  # counters begin with the gateway
     common = demo.environment() if demo else {}
     worker_env = common | {
         "GATEWAY_PROCESS": "worker",

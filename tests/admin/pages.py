@@ -35,7 +35,7 @@ def rules(prefix: str = "", **fields: Any) -> dict[str, Any]:
 
 def namespace_form(upstream_id: int | str, mount: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
     """Return the form of a namespace that mounts an upstream; a new one leaves two modes to the gateway."""
-    data = {"slug": "team", "description": "", "enabled": "on"}
+    data = {"slug": "team", "description": "", "enabled": "on", "addresses_mode": "all", "addresses_listed": ""}
     row = {"upstream": upstream_id} | (mount or {})
     data |= rules() | {"prompts_mode": "", "resources_mode": ""}
     return data | inline("mount", [row], initial=1 if mount else 0, minimum=1) | fields
@@ -51,4 +51,5 @@ def key_form(grants: list[dict[str, Any]] | None = None, initial: int = 0, **fie
     """Return the form of a key."""
     data = {"user_id": "bob@example.org", "description": "laptop", "expires_at_0": "", "expires_at_1": ""}
     data |= {"requests_per_minute": "", "burst": "", "team": "", "owner": "", "sees": "own"}
+    data |= {"addresses_mode": "all", "addresses_listed": ""}
     return data | inline("grants", grants or [], initial) | fields

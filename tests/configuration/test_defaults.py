@@ -59,6 +59,19 @@ def test_b12_a_retention_that_is_none_is_refused(write: Write, hours: str) -> No
         file_defaults(write(f"monitor: {{retentionHours: {hours}}}"))
 
 
+@pytest.mark.parametrize(("said", "found"), [("false", {"GATEWAY_METRICS": "off"}), ("true", {}), ("null", {})])
+def test_b29_a_file_can_switch_metrics_off(write: Write, said: str, found: dict[str, str]) -> None:
+    assert file_defaults(write(f"monitor: {{prometheus: {said}}}")) == found
+
+
+def test_b11_an_interval_of_health_checks_in_milliseconds(write: Write) -> None:
+    assert file_defaults(write("health: {intervalMs: 30000}")) == {"GATEWAY_HEALTH_INTERVAL_S": "30"}
+    assert file_defaults(write("health: {intervalMs: 2500}")) == {"GATEWAY_HEALTH_INTERVAL_S": "2.5"}
+    for absurd in ("0", "-1", "999", "86400001", "soon"):
+        with pytest.raises(ConfigurationError, match=r"health\.intervalMs"):
+            file_defaults(write(f"health: {{intervalMs: {absurd}}}"))
+
+
 def settings_of_serve(tmp_path: Path, *arguments: str, dotenv: str = "", **variables: str) -> str:
     """Return host, port and data directory as the settings of `manage.py serve` have them, without serving."""
     (tmp_path / ".env").write_text(dotenv)

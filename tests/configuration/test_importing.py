@@ -386,3 +386,20 @@ def test_an_expired_key_may_be_imported_as_it_is(write: Write) -> None:
     import_file(write(f"keys: [{{user_id: a, key: {ALICE}, all_namespaces: true, expires_at: 2020-01-01}}]"))
     assert key_of(ALICE).state == "expired"
     assert key_of(ALICE).expires_at < timezone.now()
+
+
+def test_d13_a_heartbeat_sets_how_often_the_files_servers_are_checked(write: Write) -> None:
+    servers = "servers: [{name: one, connection: {url: 'http://127.0.0.1:9001/mcp'}}]"
+    import_file(write(f"proxy: {{heartbeat: {{enabled: true, intervalSeconds: 10}}, {servers}}}\n"))
+    assert Upstream.objects.get().health_interval_s == 10
+    import_file(write(f"proxy: {{{servers}}}\n"))
+    assert Upstream.objects.get().health_interval_s == 10, "a file that says nothing leaves it"
+    with pytest.raises(ConfigurationError, match=r"proxy\.heartbeat\.intervalSeconds"):
+        import_file(write(f"proxy: {{heartbeat: {{intervalSeconds: 0.2}}, {servers}}}\n"))
+
+
+def test_an_upstream_says_how_often_it_is_checked(write: Write) -> None:
+    import_file(write("upstreams: {one: {url: 'http://127.0.0.1:9001/mcp', health_interval: 1m}}\n"))
+    assert Upstream.objects.get().health_interval_s == 60
+    import_file(write("upstreams: {one: {url: 'http://127.0.0.1:9001/mcp', health_interval: null}}\n"))
+    assert Upstream.objects.get().health_interval_s is None

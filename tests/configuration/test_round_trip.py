@@ -67,6 +67,10 @@ rules = {
     **{f"{kind}_{part}": st.lists(names, max_size=3, unique=True)
        for kind in ("tools", "prompts", "resources") for part in ("listed", "denied")},
 }  # fmt: skip
+listed = st.lists(
+    st.ip_addresses().map(str) | st.sampled_from(["192.0.2.0/24", "2001:db8::/32"]), max_size=3, unique=True
+)
+addresses = {"addresses_mode": st.sampled_from(["all", "listed"]), "addresses_listed": listed}
 headers = st.sampled_from(["Authorization", "X-API-Key", "X_Api_Key", "x-tenant"])
 header_values = st.from_regex(r"[!-~]([ -~]{0,20}[!-~])?", fullmatch=True)
 upstreams = st.fixed_dictionaries(
@@ -77,13 +81,16 @@ upstreams = st.fixed_dictionaries(
         "first_byte_timeout_s": seconds,
         "idle_timeout_s": seconds,
         "total_timeout_s": seconds,
+        "health_interval_s": st.none() | st.floats(1, 86400, allow_nan=False),
         "max_response_bytes": st.none() | st.integers(1024, 2**62),
         "tags": st.lists(texts.filter(bool), max_size=3, unique=True),
         "enabled": st.booleans(),
         "headers": st.dictionaries(headers, header_values, max_size=3),
     }
 )
-namespaces = st.fixed_dictionaries({"description": texts, "enabled": st.booleans(), "mounted": st.booleans(), **rules})
+namespaces = st.fixed_dictionaries(
+    {"description": texts, "enabled": st.booleans(), "mounted": st.booleans(), **rules, **addresses}
+)
 keys = st.fixed_dictionaries(
     {
         "user_id": texts.filter(bool),
@@ -92,6 +99,7 @@ keys = st.fixed_dictionaries(
         "expires_at": moments,
         "revoked_at": moments,
         **limits,
+        **addresses,
         "ends": st.lists(moments, min_size=1, max_size=3),
         "grants": st.lists(st.fixed_dictionaries({**rules, **limits}), max_size=2),
         "owner": st.none() | st.sampled_from(PEOPLE),

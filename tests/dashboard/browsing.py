@@ -26,6 +26,7 @@ PAGES = {
     "tool": "/dashboard/tools/warehouse/run_query/?period=7d",
     "upstreams": "/dashboard/upstreams/?period=24h",
     "upstream": "/dashboard/upstreams/github-mcp/?period=7d",
+    "health": "/dashboard/health/?window=7d",
     "requests": "/dashboard/requests/?period=24h&errors_only=true",
     "requests-empty": "/dashboard/requests/?tool=no-such-tool",
     "live": "/dashboard/live/",

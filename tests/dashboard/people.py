@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from keys.models import ApiKey, Grant, Membership, Team, TeamNamespace
-from namespaces.models import Mount, Namespace, Upstream
+from namespaces.models import HealthSpan, Mount, Namespace, Upstream
 from tests.dashboard.story import KEYS, NAMESPACES
 
 PASSWORD = "correct horse battery staple"
@@ -19,6 +22,7 @@ def settle() -> None:
         server = Upstream.objects.create(slug=upstream, url=f"http://127.0.0.1:9/{upstream}")
         namespace = Namespace.objects.create(slug=slug, description=f"{slug.title()} for the team")
         Mount.objects.create(namespace=namespace, upstream=server)
+        _be_away(server)
     User.objects.create_superuser(ADMIN, password=PASSWORD)
     auditor = User.objects.create_user(AUDITOR, password=PASSWORD)
     member = User.objects.create_user(MEMBER, password=PASSWORD)
@@ -35,3 +39,17 @@ def settle() -> None:
         key.issue()
         for namespace in Namespace.objects.all():
             Grant.objects.create(key=key, namespace=namespace)
+
+
+def _be_away(server: Upstream) -> None:
+    """Tell of a server's last week: well, but for an hour three days ago and a slow evening."""
+    now = timezone.now()
+    for state, begin_h, end_h, reason in (
+        ("online", 168, 72, ""),
+        ("offline", 72, 71, "refused"),
+        ("online", 71, 20, ""),
+        ("degraded", 20, 16, "first_byte_timeout"),
+        ("online", 16, 0, ""),
+    ):
+        began, ended = (now - timedelta(hours=hours) for hours in (begin_h, end_h))
+        HealthSpan.objects.create(upstream=server, health=state, began_at=began, ended_at=ended, reason=reason)

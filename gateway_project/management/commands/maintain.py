@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from analytics.database import connect, direct_parameters, stand_back
 from analytics.rollup_keeper import Keeper
 from gateway_project import maintenance
+from gateway_project.health_checks import HealthKeeper
 
 logger = logging.getLogger("gateway.maintain")
 # Any numbers that nothing else takes. The office is held for as long as a process maintains; the work is held for
@@ -42,7 +43,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         if options["once"]:
             with connect("gateway maintain --once") as connection:
-                _work(connection, maintenance.jobs())
+                _work(connection, maintenance.jobs(once=True))
             _keeper().catch_up()
             return
         os.nice(settings.BACKGROUND_NICENESS)
@@ -53,6 +54,9 @@ class Command(BaseCommand):
         # A thread of its own: an upstream that hangs while it is probed must not hold the roll-ups up.
         rolling = threading.Thread(target=keeper.run, name="roll-ups", daemon=True)
         rolling.start()
+        checks = HealthKeeper(partial(connect, "gateway health", direct_parameters()))
+        checking = threading.Thread(target=checks.run, name="health", daemon=True)
+        checking.start()
         jobs = maintenance.jobs()
         while not stop.is_set():
             try:
@@ -62,7 +66,9 @@ class Command(BaseCommand):
                 logger.warning("housekeeping waits for the database: %s", str(error).strip())
                 stop.wait(_STAND_BY_S)
         keeper.stop()
+        checks.stop()
         rolling.join(_LEAVING_S)
+        checking.join(_LEAVING_S)
 
 
 def _keeper() -> Keeper:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -232,11 +233,18 @@ def test_metrics_have_the_published_names_b6(staff: Client) -> None:
 
 
 @pytest.mark.parametrize("asked", [{"format": "prometheus"}, {"accept": "text/plain"}])
-def test_metrics_as_prometheus_text_are_a_406_that_says_so(staff: Client, asked: dict[str, str]) -> None:
+def test_metrics_as_prometheus_text_for_those_who_see_everything(
+    staff: Client, as_user: Callable[..., Client], asked: dict[str, str]
+) -> None:
+    asked = dict(asked)
     accept = asked.pop("accept", "*/*")
+    log_row(total_us=2000)
     answer = staff.get("/api/v1/metrics", asked, headers={"Accept": accept})
-    assert answer.status_code == 406 and answer["Content-Type"] == "application/json"
-    assert "Prometheus" in answer.json()["error"]["message"]
+    assert answer.status_code == 200 and answer["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert b"\nmcp_gateway_success_rate 1.0\n" in answer.content
+    assert b"\nmcp_gateway_latency_avg_ms 2.0\n" in answer.content
+    answer = as_user("alice").get("/api/v1/metrics", asked, headers={"Accept": accept})
+    assert answer.status_code == 403 and answer.json()["error"]["reason"] == "forbidden"
 
 
 def test_a_call_of_the_log_has_the_published_fields_b8(staff: Client) -> None:
