@@ -28,6 +28,7 @@ from proxy.discovery import Discovery
 from proxy.limits.limiter import Limiter
 from proxy.limits.table import LimitTable
 from proxy.origin import OriginPolicy
+from proxy.quotas.purses import Purses
 from proxy.sessions import SessionSeal
 from proxy.snapshot import Snapshot, UpstreamEntry
 from proxy.strangers import Strangers
@@ -102,6 +103,7 @@ class Runtime:
         shared = os.environ.get("GATEWAY_RATELIMIT_FILE")
         table = Path(shared) if shared else None
         self.limiter = _limiter(table)
+        self.quotas = Purses(_connect, closed=settings.QUOTA_DOWN == "closed")
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE)
         self.recorder = Recorder(
@@ -114,7 +116,7 @@ class Runtime:
         self._first_snapshot = asyncio.Event()
         self.discovery = Discovery(self, catalogue.observe)
         self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap)
-        upkeep = (self.watcher.run(), self.discovery.run(), self._tend(), self.limiter.run())
+        upkeep = (self.watcher.run(), self.discovery.run(), self._tend(), self.limiter.run(), self.quotas.run())
         self._tasks = [asyncio.create_task(work) for work in upkeep]
 
     async def stop(self) -> None:

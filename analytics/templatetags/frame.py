@@ -26,6 +26,7 @@ ENTRIES = (
     ("dashboard:upstreams", "Upstreams", ("dashboard:upstream",)),
     ("dashboard:requests", "Requests", ("dashboard:request",)),
     ("dashboard:live", "Live", ()),
+    ("dashboard:quotas", "Quotas", ()),
     ("my-keys", "My keys", ("my-key-issue", "my-key-rotate", "my-key-revoke")),
 )
 _STAFF_ENTRY = ("admin:index", "Admin", ())
