@@ -174,14 +174,13 @@ def load() -> Snapshot:
             "key_id", "namespace_id", "id", "requests_per_minute", "burst", "algorithm", *_RULE_COLUMNS
         )
     }
-    rules = _load_limit_rules(defaults)
+    rules, quota_rules = _load_limit_rules(defaults), _load_quota_rules()
     elapsed = (time.perf_counter() - begun) * 1000
     anonymous = None if settings.AUTH_ENABLED else _ANONYMOUS
     if anonymous is not None:
         keys[anonymous.id] = anonymous
-    return Snapshot(
-        marker, namespaces, upstreams, keys, secrets, revoked, grants, anonymous, elapsed, limit_rules=rules
-    )
+    found = namespaces, upstreams, keys, secrets, revoked, grants, anonymous
+    return Snapshot(marker, *found, elapsed, rules, quota_rules)
 
 
 def _or_default(value: Any, default: Any) -> Any:
