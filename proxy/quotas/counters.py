@@ -45,8 +45,10 @@ def lease_of(budget: Budget, used: int, wanted: int = 1) -> int:
 
     Args: wanted: calls that wait for it.
     """
-    least, most = (LEAST_BYTES, MOST_BYTES) if budget.counts_bytes else (wanted, max(MOST_CALLS, wanted))
     share = budget.amount // _OF_AMOUNT
+    least, most = (
+        (min(LEAST_BYTES, max(share, 1)), MOST_BYTES) if budget.counts_bytes else (wanted, max(MOST_CALLS, wanted))
+    )
     if not budget.hard:
         return min(max(share, least), most)
     room = max(budget.amount - used, 0)
