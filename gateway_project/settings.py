@@ -250,6 +250,10 @@ REDIS_TIMEOUT_S = number("GATEWAY_REDIS_TIMEOUT_S", 0.25, 0.005, 10)
 RATE_LIMIT_DOWN = text("GATEWAY_RATE_LIMIT_DOWN", "open")
 if RATE_LIMIT_DOWN not in ("open", "closed"):
     raise ImproperlyConfigured(f"GATEWAY_RATE_LIMIT_DOWN is {RATE_LIMIT_DOWN!r}; it must be open or closed.")
+# When the database is away and what was leased of a quota is used up.
+QUOTA_DOWN = text("GATEWAY_QUOTA_DOWN", "open")
+if QUOTA_DOWN not in ("open", "closed"):
+    raise ImproperlyConfigured(f"GATEWAY_QUOTA_DOWN is {QUOTA_DOWN!r}; it must be open or closed.")
 
 # How far pages, roll-ups and what the embedded database does for them stand back behind calls (nice, 0 to 19).
 BACKGROUND_NICENESS = integer("GATEWAY_BACKGROUND_NICENESS", 10, 0, 19)

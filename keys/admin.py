@@ -19,9 +19,10 @@ from django.utils.safestring import SafeString
 from keys import presentation
 from keys.admin_filters import ReachFilter, StateFilter
 from keys.admin_limits import RateLimitAdmin
+from keys.admin_quotas import QuotaAdmin
 from keys.admin_team import TeamAdmin
 from keys.forms import ApiKeyForm, GrantForm, RotateForm
-from keys.models import ApiKey, Grant, RateLimit, Sees, Team
+from keys.models import ApiKey, Grant, Quota, RateLimit, Sees, Team
 from namespaces.admin_base import GatewayModelAdmin, ago, state
 from namespaces.rule_form import rule_fieldsets
 
@@ -271,5 +272,6 @@ def _secrets(key: ApiKey) -> list[Any]:
 
 
 admin.site.register(ApiKey, ApiKeyAdmin)
+admin.site.register(Quota, QuotaAdmin)
 admin.site.register(RateLimit, RateLimitAdmin)
 admin.site.register(Team, TeamAdmin)

@@ -11,13 +11,14 @@ from django.utils import timezone
 
 from keys import secrets
 from keys.limit_models import MAX_RPM, Algorithm, Counted, Limits, RateLimit, limit_constraints
+from keys.quota_models import Measure, Period, Quota, QuotaUse, Spender
 from keys.team_models import OVERSEERS, KeyHolder, Membership, Role, Team, TeamNamespace
 from namespaces.address_columns import Addresses, address_constraint
 from namespaces.models import Namespace
 from namespaces.rule_columns import Rules, rule_constraints
 from namespaces.tracking import audited, notify_trigger
 
-__all__ = [  # the models of teams and limits are imported from here too
+__all__ = [  # the models of teams, limits and quotas are imported from here too
     "MAX_RPM",
     "OVERSEERS",
     "Algorithm",
@@ -28,10 +29,15 @@ __all__ = [  # the models of teams and limits are imported from here too
     "KeySecret",
     "KeyUsage",
     "Limits",
+    "Measure",
     "Membership",
+    "Period",
+    "Quota",
+    "QuotaUse",
     "RateLimit",
     "Role",
     "Sees",
+    "Spender",
     "Team",
     "TeamNamespace",
 ]

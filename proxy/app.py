@@ -147,16 +147,27 @@ class Gateway:
         return networks.holds(allowed, networks.address(exchange.record.client_address))
 
     async def _limit(self, exchange: Exchange, tool: str | None = None) -> None:
-        """Count the request against all its limits or none; the tightest one's state goes on the answer."""
+        """Count the request against all its quotas and limits or none; the tightest limit's state goes on the answer.
+
+        What it was taken from quotas goes back when a limit refuses it.
+        """
         access = exchange.access
         assert access is not None  # noqa: S101
         limits = access.limits if tool is None or not access.tool_limits else access.limits_of(tool)
+        quotas = access.quotas if tool is None or not access.tool_quotas else access.quotas_of(tool)
+        if quotas:
+            await self.runtime.quotas.spend(quotas)
+            exchange.quotas = quotas
         if limits:
             limiter = self.runtime.limiter
-            verdict = limiter.admit(limits) if limiter.shared is None else await limiter.admit_shared(limits)
-            exchange.limit_headers = verdict.headers()
-            if not verdict.admitted:
-                raise verdict.refusal()
+            try:
+                verdict = limiter.admit(limits) if limiter.shared is None else await limiter.admit_shared(limits)
+                exchange.limit_headers = verdict.headers()
+                if not verdict.admitted:
+                    raise verdict.refusal()
+            except GatewayError:
+                exchange.return_quotas()
+                raise
 
     async def _post(self, exchange: Exchange) -> None:
         head = exchange.head

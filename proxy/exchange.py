@@ -19,6 +19,7 @@ from proxy.head import Head
 from proxy.jsonrpc import META_CLIENT, Message, error_body
 
 if TYPE_CHECKING:
+    from proxy.quotas.budget import Budget
     from proxy.runtime import Runtime
     from proxy.sessions import Session
     from proxy.snapshot import Access, Deadlines, KeyEntry
@@ -61,12 +62,14 @@ class Exchange:
     long_lived = False
     cors: Headers = ()
     limit_headers: Headers = ()
+    quotas: Sequence[Budget] = ()  # that this call was taken from, and that its answer's bytes count against
     response_started = False
     cause: Exception | None = None
     deadline: UpstreamDeadline | None = None
     stream: EventStream | None = None
     granted: Mapping[str, object] = MappingProxyType({})  # what a listen stream's upstream has acknowledged
     _recorded = False
+    _charged = 0
     _watch: asyncio.Task[None] | None = None
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
@@ -227,7 +230,16 @@ class Exchange:
             record.upstream_us = int((now - deadline.begun) * 1e6)
             if deadline.first_byte is not None:
                 record.first_byte_us = int((deadline.first_byte - deadline.begun) * 1e6)
+        if self.quotas:
+            self.runtime.quotas.charge(self.quotas, record.response_bytes - self._charged)
+            self._charged = record.response_bytes
         self.runtime.write(self)
+
+    def return_quotas(self) -> None:
+        """Give back what this call was taken from: a limit has refused it."""
+        if self.quotas:
+            self.runtime.quotas.give_back(self.quotas)
+            self.quotas = ()
 
     def record_opening(self, status: int) -> None:
         """Write the first of a long stream's two rows; `conclude` writes the second."""

@@ -30,6 +30,7 @@ from proxy.limits.limiter import Limiter
 from proxy.limits.table import LimitTable
 from proxy.metrics import CallMetrics, ProcessMetrics
 from proxy.origin import OriginPolicy
+from proxy.quotas.purses import Purses
 from proxy.sessions import SessionSeal
 from proxy.snapshot import Snapshot, UpstreamEntry
 from proxy.strangers import Strangers
@@ -109,6 +110,7 @@ class Runtime:
         table = Path(shared) if shared else None
         alone = os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1"
         self.limiter = _limiter(table, alone)
+        self.quotas = Purses(_connect, closed=settings.QUOTA_DOWN == "closed")
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         failures = table.parent / "strangers" if table else None
         self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE, failures, alone=alone)
@@ -126,7 +128,10 @@ class Runtime:
         self.discovery = Discovery(self, catalogue.observe)
         self.health = HealthBoard(self.in_thread, self.clock)
         self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap)
-        upkeep = (self.watcher.run(), self.discovery.run(), self._tend(), self._probe_lag(), self.limiter.run())
+        upkeep = (
+            *(self.watcher.run(), self.discovery.run(), self.limiter.run(), self.quotas.run()),
+            *(self._tend(), self._probe_lag()),
+        )
         self._tasks = [asyncio.create_task(work) for work in upkeep]
 
     async def stop(self) -> None:

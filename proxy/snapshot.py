@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Max
 
-from keys.models import ApiKey, Grant, KeySecret, RateLimit, Sees
+from keys.models import ApiKey, Grant, KeySecret, Measure, Period, Quota, RateLimit, Sees
 from namespaces import egress
 from namespaces.address_columns import compiled
 from namespaces.fields import Sealed, UndecryptableError
@@ -21,6 +21,7 @@ from namespaces.rules import NameRule, RuleSet
 from proxy.limits.limit import Limit
 from proxy.limits.rules import Defaults, LimitRule, Terms, compile_limits
 from proxy.policy import Catalogue, View
+from proxy.quotas.budget import Budget, QuotaRule, compile_budgets
 
 logger = logging.getLogger(__name__)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]+")
@@ -85,23 +86,32 @@ class KeyEntry:
     terms: Terms | None
     sees_all: bool = False
     networks: tuple[Network, ...] | None = None
+    team_id: int | None = None
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """What one key may do in one namespace, ready to be decided on.
 
-    `limits` hold for every request, `tool_limits` for calls of the tools that their rules name.
+    `limits` and `quotas` hold for every request, `tool_limits` and `tool_quotas` for calls of the tools that their
+    rules name.
     """
 
     namespace: NamespaceEntry
     view: View
     limits: tuple[Limit, ...]
     tool_limits: tuple[tuple[NameRule, Limit], ...] = ()
+    quotas: tuple[Budget, ...] = ()
+    tool_quotas: tuple[tuple[NameRule, Budget], ...] = ()
 
     def limits_of(self, tool: str) -> tuple[Limit, ...]:
         """Return the limits of a call of `tool`."""
         return (*self.limits, *(limit for rule, limit in self.tool_limits if rule.allows(tool)))
+
+    def quotas_of(self, tool: str) -> tuple[Budget, ...]:
+        """Return the quotas of a call of `tool`."""
+        return (*self.quotas, *(budget for rule, budget in self.tool_quotas if rule.allows(tool)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,7 @@ class Snapshot:
     anonymous: KeyEntry | None = None
     built_in_ms: float = 0.0
     limit_rules: tuple[LimitRule, ...] = ()
+    quota_rules: tuple[QuotaRule, ...] = ()
     authenticated: dict[bytes, tuple[KeyEntry, float | None]] = field(default_factory=dict, repr=False)
     _access: dict[tuple[int, str], Access | None] = field(default_factory=dict, repr=False)
 
@@ -145,7 +156,8 @@ class Snapshot:
             return None
         catalogue = namespace.upstream.catalogue if namespace.upstream else Catalogue()
         view = View(namespace.rules, grant[0] if grant else None, catalogue)
-        return Access(namespace, view, *compile_limits(key, namespace, grant[1:] if grant else None, self.limit_rules))
+        limits = compile_limits(key, namespace, grant[1:] if grant else None, self.limit_rules)
+        return Access(namespace, view, *limits, *compile_budgets(key, namespace, self.quota_rules))
 
 
 def newest_marker() -> int:
@@ -171,14 +183,13 @@ def load() -> Snapshot:
             "key_id", "namespace_id", "id", "requests_per_minute", "burst", "algorithm", *_RULE_COLUMNS
         )
     }
-    rules = _load_limit_rules(defaults)
+    rules, quota_rules = _load_limit_rules(defaults), _load_quota_rules()
     elapsed = (time.perf_counter() - begun) * 1000
     anonymous = None if settings.AUTH_ENABLED else _ANONYMOUS
     if anonymous is not None:
         keys[anonymous.id] = anonymous
-    return Snapshot(
-        marker, namespaces, upstreams, keys, secrets, revoked, grants, anonymous, elapsed, limit_rules=rules
-    )
+    found = namespaces, upstreams, keys, secrets, revoked, grants, anonymous
+    return Snapshot(marker, *found, elapsed, rules, quota_rules)
 
 
 def _or_default(value: Any, default: Any) -> Any:
@@ -279,6 +290,38 @@ def _load_limit_rules(defaults: Defaults) -> tuple[LimitRule, ...]:
     return tuple(found)
 
 
+def _load_quota_rules() -> tuple[QuotaRule, ...]:
+    return tuple(
+        QuotaRule(
+            *row[:4],
+            counts_bytes=row[4] == Measure.RESPONSE_BYTES,
+            monthly=row[5] == Period.MONTH,
+            hard=row[6],
+            warn_percent=row[7],
+            namespace_id=row[8],
+            user_id=row[9],
+            team_id=row[10],
+            tools=NameRule.build("listed", row[11], ()) if row[11] else None,
+        )
+        for row in Quota.objects.filter(enabled=True)
+        .order_by("id")
+        .values_list(
+            "id",
+            "slug",
+            "counted",
+            "amount",
+            "measure",
+            "period",
+            "hard",
+            "warn_percent",
+            "namespace_id",
+            "user_id",
+            "team_id",
+            "tools",
+        )
+    )
+
+
 def _load_keys(
     defaults: Defaults,
 ) -> tuple[dict[int, KeyEntry], dict[bytes, tuple[KeyEntry, float | None]], dict[bytes, int]]:
@@ -292,17 +335,27 @@ def _load_keys(
         "revoked_at",
         "sees",
         *_ADDRESSES,
+        "team_id",
+        "team__slug",
         "requests_per_minute",
         "burst",
         "algorithm",
     )
-    for pk, user_id, everywhere, expires_at, revoked_at, sees, mode, listed, *limit in rows:
+    for pk, user_id, everywhere, expires_at, revoked_at, sees, mode, listed, team_id, team, *limit in rows:
         if revoked_at is not None:
             ended.add(pk)
             continue
         expiry = expires_at.timestamp() if expires_at else None
         keys[pk] = KeyEntry(
-            pk, user_id, everywhere, expiry, defaults.terms(*limit), sees == Sees.ALL, compiled(mode, listed)
+            pk,
+            user_id,
+            everywhere,
+            expiry,
+            defaults.terms(*limit),
+            sees == Sees.ALL,
+            compiled(mode, listed),
+            team_id,
+            team or "",
         )
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = {}
     revoked: dict[bytes, int] = {}

@@ -10,6 +10,7 @@ from analytics.dashboard.live import LivePage
 from analytics.dashboard.names import NameConverter, SegmentConverter
 from analytics.dashboard.namespace_page import NamespacePage
 from analytics.dashboard.overview import OverviewPage
+from analytics.dashboard.quotas import QuotasPage
 from analytics.dashboard.request_page import RequestPage
 from analytics.dashboard.requests_page import RequestsPage
 from analytics.dashboard.tool_page import ToolPage
@@ -34,5 +35,6 @@ urlpatterns = [
     path("health/", HealthPage.as_view(), name="health"),
     path("requests/", RequestsPage.as_view(), name="requests"),
     path("requests/<uuid:id>/", RequestPage.as_view(), name="request"),
+    path("quotas/", QuotasPage.as_view(), name="quotas"),
     path("live/", LivePage.as_view(), name="live"),
 ]

@@ -27,6 +27,7 @@ ENTRIES = (
     ("dashboard:health", "Health", ()),
     ("dashboard:requests", "Requests", ("dashboard:request",)),
     ("dashboard:live", "Live", ()),
+    ("dashboard:quotas", "Quotas", ()),
     ("my-keys", "My keys", ("my-key-issue", "my-key-rotate", "my-key-revoke", "team")),
 )
 _STAFF_ENTRY = ("admin:index", "Admin", ())

@@ -55,6 +55,15 @@ class LimitEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaEntry:
+    """A quota. `links`: namespace and team by name (None: all of them), where the file says them."""
+
+    slug: str
+    columns: Columns
+    links: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class SecretEntry:
     """One secret of a key. `digests`: how it may be stored under each of our peppers; the first is written."""
 
@@ -114,6 +123,7 @@ class Document:
     namespaces: dict[str, NamespaceEntry] = field(default_factory=dict)
     teams: dict[str, TeamEntry] = field(default_factory=dict)
     limits: dict[str, LimitEntry] = field(default_factory=dict)
+    quotas: dict[str, QuotaEntry] = field(default_factory=dict)
     keys: list[KeyEntry] = field(default_factory=list)
     sections: set[str] = field(default_factory=set)
     references: list[Reference] = field(default_factory=list)

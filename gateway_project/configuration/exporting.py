@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from gateway_project.configuration.schema import FORMAT_VERSION
 from gateway_project.configuration.servers import KINDS, TIMEOUTS
-from keys.models import ApiKey, Grant, Limits, RateLimit, Team
+from keys.models import ApiKey, Grant, Limits, Quota, RateLimit, Team
 from keys.redaction import redact
 from namespaces.address_columns import Addresses
 from namespaces.models import Namespace, Upstream, UpstreamCredential
@@ -49,6 +49,7 @@ class Exporter:
             namespaces = Namespace.objects.select_related("mount__upstream").order_by("slug")
             teams = Team.objects.prefetch_related("memberships__account", "namespaces__namespace").order_by("slug")
             limits = RateLimit.objects.select_related("namespace").order_by("slug")
+            quotas = Quota.objects.select_related("namespace", "team").order_by("slug")
             keys = ApiKey.objects.select_related("team", "owner").prefetch_related("secrets", "grants__namespace")
             return {
                 "version": FORMAT_VERSION,
@@ -56,6 +57,7 @@ class Exporter:
                 "namespaces": {row.slug: _namespace(row) for row in namespaces},
                 "teams": {row.slug: _team(row) for row in teams},
                 "limits": {row.slug: _limit(row) for row in limits},
+                "quotas": {row.slug: _quota(row) for row in quotas},
                 "keys": sorted(
                     (entry for row in keys if (entry := self._key(row))),
                     key=lambda entry: (entry["user_id"], entry["description"], entry["secrets"][0]["digest"]),
@@ -190,6 +192,23 @@ def _limit(row: RateLimit) -> dict[str, Any]:
         "window": row.window_s,
         "burst": row.burst,
         "algorithm": row.algorithm,
+        "enabled": row.enabled,
+    }
+
+
+def _quota(row: Quota) -> dict[str, Any]:
+    return {
+        "description": row.description,
+        "namespace": row.namespace.slug if row.namespace else None,
+        "tools": list(row.tools),
+        "user_id": row.user_id,
+        "team": row.team.slug if row.team else None,
+        "counted": row.counted,
+        "measure": row.measure,
+        "period": row.period,
+        "amount": row.amount,
+        "warn_percent": row.warn_percent,
+        "hard": row.hard,
         "enabled": row.enabled,
     }
 

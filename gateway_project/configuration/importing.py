@@ -54,7 +54,8 @@ def import_file(
 
     Args:
         dry_run: compare only, write nothing.
-        prune: also remove upstreams, namespaces, teams, limits, keys and secrets of keys that the file leaves out.
+        prune: also remove upstreams, namespaces, teams, limits, quotas, keys and secrets of keys that the file leaves
+            out.
         only_if_changed: do nothing when this file, with the variables that it uses, was imported before.
     Raises ConfigurationError with every problem found.
     """

@@ -15,13 +15,14 @@ from gateway_project.configuration.document import (
     KeyEntry,
     LimitEntry,
     NamespaceEntry,
+    QuotaEntry,
     SecretEntry,
     UpstreamEntry,
 )
 from gateway_project.configuration.errors import Problem
 from gateway_project.configuration.team_plan import TeamPlan, lost_grants
 from keys.limit_models import Burst, window_problem
-from keys.models import ApiKey, Grant, KeySecret, RateLimit, TeamNamespace
+from keys.models import ApiKey, Grant, KeySecret, Quota, RateLimit, TeamNamespace
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import Mount, Namespace, Upstream, UpstreamCredential
 from namespaces.rule_columns import Mode
@@ -53,7 +54,10 @@ class Plan:
             self._limit(limit)
         self._keys = {row.pk: row for row in ApiKey.objects.select_related("team")}
         self._teams = TeamPlan(document, self.changes)
+        self._quotas = {row.slug: row for row in Quota.objects.select_related("namespace", "team")}
         self._take_from_keys(self._teams.compare(self._compare, self._namespace_row))
+        for quota in document.quotas.values():
+            self._quota(quota)
         kept = [self._key(entry, prune) for entry in document.keys]
         self.changes += self._teams.departures
         self.warnings += self._teams.warnings
@@ -109,6 +113,15 @@ class Plan:
             columns["namespace"] = None if entry.namespace is None else self._namespace_row(entry.namespace)
         row = self._limits.get(entry.slug)
         self._compare(f"limits.{entry.slug}", RateLimit, row, columns, {"slug": entry.slug})
+
+    def _quota(self, entry: QuotaEntry) -> None:
+        columns = dict(entry.columns)
+        for name, find in (("namespace", self._namespace_row), ("team", self._teams.row)):
+            if name in entry.links:
+                slug = entry.links[name]
+                columns[name] = None if slug is None else find(slug)
+        row = self._quotas.get(entry.slug)
+        self._compare(f"quotas.{entry.slug}", Quota, row, columns, {"slug": entry.slug})
 
     def _namespace_row(self, slug: str) -> Any:
         """Return the namespace of the database, or the change that makes it."""
@@ -181,6 +194,8 @@ class Plan:
         if "teams" in document.sections:
             pruned = set(self._keys) - kept if "keys" in document.sections else set()
             self.changes += self._teams.prune(row for row in self._keys.values() if row.pk not in pruned)
+        if "quotas" in document.sections:
+            self._remove("quotas", [row for slug, row in self._quotas.items() if slug not in document.quotas], "slug")
         if "limits" in document.sections:
             self._remove("limits", [row for slug, row in self._limits.items() if slug not in document.limits], "slug")
         gone = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from gateway_project.configuration import callers, limits, servers, teams
+from gateway_project.configuration import callers, limits, quotas, servers, teams
 from gateway_project.configuration.defaults import read_server, refuse
 from gateway_project.configuration.document import Document, Known
 from gateway_project.configuration.errors import Problem
@@ -14,7 +14,7 @@ from keys.redaction import MASK
 
 FORMAT_VERSION = 1
 _SECTIONS = {"upstreams": ["upstreams"], "namespaces": ["namespaces"], "teams": ["teams"], "keys": ["keys"]}
-_SECTIONS["limits"] = ["limits"]
+_SECTIONS |= {"limits": ["limits"], "quotas": ["quotas"]}
 _SECTIONS["proxy"] = ["upstreams", "namespaces"]
 
 
@@ -38,6 +38,7 @@ def check(source: Source, known: Known, prune: bool = False) -> tuple[Document, 
     limits.read_limits(form.form("limits"), document)
     if form.node("rateLimit") is not None:
         limits.read_rate_limit_of_all(form.form("rateLimit"), document)
+    quotas.read_quotas(form.form("quotas"), document)
     limit = callers.read_rate_limit(form.form("rate_limit")) if form.node("rate_limit") is not None else {}
     callers.read_auth(form.form("auth"), document, limit)
     callers.read_keys(form, document)

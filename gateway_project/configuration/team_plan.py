@@ -76,12 +76,16 @@ class TeamPlan:
                 text = f"who leaves a team loses the keys held for it: {count} of {name} will be revoked"
                 self.warnings.append(Problem(entry.line, path, text))
 
+    def row(self, slug: str) -> Any:
+        """Return the team of the database, or the change that makes it."""
+        return self._made.get(slug) or self._teams[slug]
+
     def links(self, entry: KeyEntry, row: ApiKey | None) -> dict[str, Any]:
         """Return the columns `team` and `owner` of a key; note when it would see the calls of no team."""
         found: dict[str, Any] = {}
         if "team" in entry.links:
             slug = entry.links["team"]
-            found["team"] = None if slug is None else self._made.get(slug) or self._teams[slug]
+            found["team"] = None if slug is None else self.row(slug)
             if row is not None:
                 self._moved[row.pk] = slug
         if "owner" in entry.links:

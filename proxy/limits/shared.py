@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from proxy.limits.limit import Limit, Verdict
+from proxy.within import within
 
 if TYPE_CHECKING:
     from proxy.limits.limiter import Counted
@@ -25,9 +26,7 @@ SCRIPT = Path(__file__).with_name("admit.lua").read_text()
 PREFIX = "mcp-gateway:{limits}:"
 _BATCH = 64  # calls that go to Redis in one write
 _QUIET_S = 5.0  # an idle connection is tried this often, so that no call has to find it dead
-_WAITS = 5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
-Result = TypeVar("Result")
 _Waiting = tuple[Sequence[Limit], "asyncio.Future[Verdict | None]"]
 
 
@@ -82,7 +81,7 @@ class SharedCounts:
         return Redis.from_url(
             self._url,
             single_connection_client=True,
-            # Time limits are ours (`_within`).
+            # Time limits are ours (`within`).
             socket_connect_timeout=None,
             socket_timeout=None,
             retry=Retry(NoBackoff(), 0),
@@ -91,7 +90,7 @@ class SharedCounts:
 
     async def _open(self, client: Redis) -> None:
         # Name resolution, TLS and sign-in included.
-        self._sha = await _within(max(self._timeout_s * 5, 1.0), client.script_load(SCRIPT))
+        self._sha = await within(max(self._timeout_s * 5, 1.0), client.script_load(SCRIPT))
 
     async def _serve(self, client: Redis) -> None:
         while True:
@@ -99,7 +98,7 @@ class SharedCounts:
                 async with asyncio.timeout(_QUIET_S):
                     await self._wake.wait()
             except TimeoutError:
-                await _within(self._timeout_s, client.ping())
+                await within(self._timeout_s, client.ping())
                 continue
             self._wake.clear()
             while self._waiting:
@@ -110,7 +109,7 @@ class SharedCounts:
                     _settle(batch)
 
     async def _answer(self, client: Redis, batch: list[_Waiting]) -> None:
-        answers = await _within(self._timeout_s, self._send(client, [limits for limits, _ in batch]))
+        answers = await within(self._timeout_s, self._send(client, [limits for limits, _ in batch]))
         for (limits, future), answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):
                 raise answer
@@ -151,25 +150,6 @@ class SharedCounts:
             # Not the error's text: it may hold the address with a password.
             logger.warning("Redis does not answer (%s); limits cannot be held over all hosts", type(error).__name__)
         self._told_down = True
-
-
-async def _within(seconds: float, work: Awaitable[Result]) -> Result:
-    """Return what `work` returns. Raises TimeoutError, after so many seconds of a loop that is free to listen.
-
-    In several waits: one that ends while the loop is busy with calls must not pass for a silence of Redis, whose
-    answer lies there unread.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        for _ in range(_WAITS):
-            await asyncio.wait((task,), timeout=seconds / _WAITS)
-            if task.done():
-                return task.result()
-        raise TimeoutError
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait((task,), timeout=1)
 
 
 def _arguments(limits: Sequence[Limit]) -> list[str | int]:

@@ -21,6 +21,7 @@ PURE = [
         for name in (
             "errors jsonrpc head era policy sessions filtering exchange response relay stream_relay upstream"
             " bare discovery strangers limits.table limits.limiter limits.rules limits.shared"
+            " quotas.budget quotas.purses within"
         ).split()
     ),
     "namespaces.sse",

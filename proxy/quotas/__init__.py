@@ -1,0 +1,1 @@
+"""Quotas: budgets of a day or a month, leased ahead from counters in PostgreSQL."""
