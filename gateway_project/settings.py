@@ -208,6 +208,12 @@ BARE_SESSION_IDLE_S = number("GATEWAY_BARE_SESSION_IDLE_S", 300, 0.1, 86400)
 FAILED_CREDENTIALS_PER_MINUTE = integer("GATEWAY_FAILED_CREDENTIALS_PER_MINUTE", 600, 0, 10_000_000)
 LIVE_VIEWERS = integer("GATEWAY_LIVE_VIEWERS", 50, 0, 10000)  # open live views of one worker
 STREAMS_PER_KEY = integer("GATEWAY_STREAMS_PER_KEY", 32, 1, 100000)
+# Calls in flight at once, over all workers of a host: to an upstream, and of a key (0: no limit) …
+UPSTREAM_CONCURRENCY = integer("GATEWAY_UPSTREAM_CONCURRENCY", 1000, 1, 60_000)
+KEY_CONCURRENCY = integer("GATEWAY_KEY_CONCURRENCY", 0, 0, 60_000)
+# … and how many more may wait for a place, and for how long.
+QUEUE_LENGTH = integer("GATEWAY_QUEUE_LENGTH", 100, 0, 60_000)
+QUEUE_WAIT_S = number("GATEWAY_QUEUE_WAIT_S", 2, 0, 600)
 STALE_LIMIT_S = number("GATEWAY_STALE_LIMIT", 3600, 1, 30 * 86400)
 LIST_TTL_MS = integer("GATEWAY_LIST_TTL_MS", 2000, 0, 86400000)
 DRAIN_TIMEOUT_S = number("GATEWAY_DRAIN_TIMEOUT_S", 10, 0.1, 3600)

@@ -62,7 +62,10 @@ class ApiKeyAdmin(GatewayModelAdmin):
     fieldsets = (
         (None, {"fields": ("user_id", "description", "expires_at", "all_namespaces")}),
         ("Team and person", {"fields": ("team", "owner", "sees")}),
-        ("Limit over all namespaces", {"fields": ("requests_per_minute", "burst"), "classes": ("collapse",)}),
+        (
+            "Limit over all namespaces",
+            {"fields": ("requests_per_minute", "burst", "max_concurrency"), "classes": ("collapse",)},
+        ),
     )
 
     class Media:

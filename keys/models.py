@@ -112,6 +112,13 @@ class ApiKey(Limits):
         default=Sees.OWN,
         help_text="Which calls the analytics API shows to whoever has this key.",
     )
+    max_concurrency = models.PositiveIntegerField(
+        "most calls at once",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(60_000)],
+        help_text="Calls in flight, over all workers of a host. 0: no limit. Blank: the gateway's default.",
+    )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="UTC. Blank: never.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

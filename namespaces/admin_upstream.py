@@ -81,6 +81,13 @@ class UpstreamAdmin(GatewayModelAdmin):
                 ),
             },
         ),
+        (
+            "Load",
+            {
+                "classes": ("collapse",),
+                "fields": ("max_concurrency", "queue_length", "queue_wait_s"),
+            },
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Upstream]:

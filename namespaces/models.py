@@ -92,6 +92,28 @@ class Upstream(models.Model):
         validators=[MinValueValidator(1024)],
         help_text="Bytes; blank means the gateway's default.",
     )
+    max_concurrency = models.PositiveIntegerField(
+        "most calls at once",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(60_000)],
+        help_text="Calls in flight to this server, over all workers of a host. Blank means the gateway's default.",
+    )
+    queue_length = models.PositiveIntegerField(
+        "queue",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(60_000)],
+        help_text="How many more calls may wait for one to end. 0: none, they are refused at once."
+        " Blank means the gateway's default.",
+    )
+    queue_wait_s = models.FloatField(
+        "wait in the queue",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001), MaxValueValidator(600)],
+        help_text="How long they may wait before they are refused. Seconds; blank means the gateway's default.",
+    )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True, help_text="Labels, one a line.")
     enabled = models.BooleanField(default=True, help_text="A disabled server answers nobody.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -212,7 +212,10 @@ class Gateway:
         headers["Content-Type"] = "application/json"
         if message.kind == "request":
             exchange.watch_client()
+            if not exchange.long_lived:
+                await exchange.take_places()
         else:
+            # No place either: what it answers or cancels may be what holds one.
             exchange.release_client()
         exchange.arm(upstream.deadlines)
         answer = await client.send("POST", headers, message.body)
@@ -233,6 +236,8 @@ class Gateway:
         assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
         state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
+        if not exchange.long_lived:
+            await exchange.take_places()
         exchange.arm(access.namespace.upstream.deadlines)
         with state.in_use(key.id):
             answer, expected = await state.call(key.id, message)

@@ -134,5 +134,7 @@ class Unavailable(GatewayError):
     outcome = "unavailable"
     reason = "unavailable"
 
-    def __init__(self, message: str, *, reason: str, retry_after_s: int = 1) -> None:
-        super().__init__(message, reason=reason, headers=((b"retry-after", b"%d" % retry_after_s),))
+    def __init__(
+        self, message: str, *, reason: str, retry_after_s: int = 1, data: dict[str, object] | None = None
+    ) -> None:
+        super().__init__(message, reason=reason, headers=((b"retry-after", b"%d" % retry_after_s),), data=data)

@@ -21,7 +21,7 @@ from proxy.jsonrpc import META_CLIENT, Message, error_body
 if TYPE_CHECKING:
     from proxy.runtime import Runtime
     from proxy.sessions import Session
-    from proxy.snapshot import Access, Deadlines, KeyEntry
+    from proxy.snapshot import Access, Cap, Deadlines, KeyEntry
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -65,6 +65,7 @@ class Exchange:
     cause: Exception | None = None
     deadline: UpstreamDeadline | None = None
     stream: EventStream | None = None
+    places: tuple[Cap, ...] = ()  # whose places this call has taken
     granted: Mapping[str, object] = MappingProxyType({})  # what a listen stream's upstream has acknowledged
     _recorded = False
     _watch: asyncio.Task[None] | None = None
@@ -168,6 +169,18 @@ class Exchange:
 
     # -- the upstream's side --
 
+    async def take_places(self) -> None:
+        """Take a place of each limit of calls in flight, after a wait in its queue where all are taken.
+
+        They go back when the call is over. Raises Limited or Unavailable when none became free in time.
+        """
+        assert self.access is not None  # noqa: S101
+        concurrency = self.runtime.concurrency
+        for cap in self.access.caps:
+            if not concurrency.take(cap):
+                await concurrency.wait(cap)
+            self.places += (cap,)
+
     def arm(self, deadlines: Deadlines) -> None:
         """Start the deadlines of the upstream's work."""
         self.deadline = UpstreamDeadline(self, deadlines)
@@ -178,7 +191,7 @@ class Exchange:
         self.deadline.answered()
 
     def disarm(self) -> None:
-        """Stop timers and watchers; the call is over."""
+        """Stop timers and watchers and give places back; the call is over."""
         if self.deadline is not None:
             self.deadline.cancel()
         if self.stream is not None:
@@ -187,6 +200,8 @@ class Exchange:
             self._watch.cancel()
         if self._connection is not None:
             self._connection.on_disconnect = None
+        for cap in self.places:
+            self.runtime.concurrency.give_back(cap)
 
     # -- the record --
 

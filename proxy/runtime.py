@@ -23,9 +23,11 @@ from analytics.recorder import Recorder
 from namespaces import catalogue
 from proxy.access_log import AccessLog
 from proxy.bare import UpstreamState
+from proxy.concurrency import Concurrency
 from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
 from proxy.origin import OriginPolicy
+from proxy.places import Places
 from proxy.ratelimit import RateLimiter
 from proxy.sessions import SessionSeal
 from proxy.snapshot import Snapshot, UpstreamEntry
@@ -101,6 +103,7 @@ class Runtime:
         table = Path(shared) if shared else None
         self.limiter = RateLimiter(table, alone=os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1")
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
+        self.concurrency = Concurrency(_places(table.parent if table else None), self.clock, self.call_later)
         self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE)
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
@@ -129,6 +132,7 @@ class Runtime:
         self.recorder.close()
         self.limiter.close()
         self.streams.close()
+        self.concurrency.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._starting = None
 
@@ -212,9 +216,17 @@ class Runtime:
                 self._tasks.append(asyncio.create_task(_quietly(state.expire(settings.BARE_SESSION_IDLE_S))))
 
 
+def _worker() -> tuple[int, int]:
+    """Return this worker's number from 0, and how many there are."""
+    return int(os.environ.get("GATEWAY_WORKER_INDEX", "0")), int(os.environ.get("GATEWAY_WORKER_COUNT", "1"))
+
+
 def _stream_counts(directory: Path | None) -> StreamCounts:
-    index, workers = os.environ.get("GATEWAY_WORKER_INDEX", "0"), os.environ.get("GATEWAY_WORKER_COUNT", "1")
-    return StreamCounts(directory, int(index), int(workers))
+    return StreamCounts(directory, *_worker())
+
+
+def _places(directory: Path | None) -> Places:
+    return Places(directory / "places" if directory else None, *_worker())
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:

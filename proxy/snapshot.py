@@ -36,6 +36,20 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """Most calls in flight at once: of a `key` or to an `upstream`; `slot` is its place in the shared table.
+
+    Up to `queue_length` more wait for `queue_wait_s` seconds.
+    """
+
+    slot: int
+    most: int
+    queue_length: int
+    queue_wait_s: float
+    whose: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamEntry:
     """An upstream as the data plane uses it.
 
@@ -53,6 +67,7 @@ class UpstreamEntry:
     catalogue: Catalogue = field(repr=False)
     identity: tuple[object, ...] = field(repr=False)
     problem: tuple[str, str] | None = None
+    cap: Cap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,7 @@ class KeyEntry:
     all_namespaces: bool
     expires_at: float | None
     limit: Limit | None
+    cap: Cap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +108,7 @@ class Access:
     namespace: NamespaceEntry
     view: View
     limits: tuple[Limit, ...]
+    caps: tuple[Cap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +152,13 @@ class Snapshot:
         rules, limit = grant or (None, None)
         catalogue = namespace.upstream.catalogue if namespace.upstream else Catalogue()
         limits = tuple(entry for entry in (key.limit, limit) if entry is not None)
-        return Access(namespace, View(namespace.rules, rules, catalogue), limits)
+        caps = (key.cap, namespace.upstream.cap if namespace.upstream else None)
+        return Access(
+            namespace,
+            View(namespace.rules, rules, catalogue),
+            limits,
+            tuple(cap for cap in caps if cap is not None),
+        )
 
 
 def newest_marker() -> int:
@@ -222,6 +245,13 @@ def _upstream_entry(
         catalogue=Catalogue.build(names),
         identity=(upstream.pk, upstream.url, era, tuple(credentials), connect_s),
         problem=problem,
+        cap=Cap(
+            upstream.pk * 2,
+            _or_default(upstream.max_concurrency, settings.UPSTREAM_CONCURRENCY),
+            _or_default(upstream.queue_length, settings.QUEUE_LENGTH),
+            _or_default(upstream.queue_wait_s, settings.QUEUE_WAIT_S),
+            "upstream",
+        ),
     )
 
 
@@ -251,18 +281,24 @@ def _limit(slot: int, rpm: int | None, burst: int | None) -> Limit | None:
     return Limit(slot, rpm, burst or settings.DEFAULT_BURST)
 
 
+def _key_cap(key_id: int, most: int | None) -> Cap | None:
+    most = _or_default(most, settings.KEY_CONCURRENCY)
+    return Cap(key_id * 2 + 1, most, settings.QUEUE_LENGTH, settings.QUEUE_WAIT_S, "key") if most else None
+
+
 def _load_keys() -> tuple[dict[int, KeyEntry], dict[bytes, tuple[KeyEntry, float | None]], dict[bytes, int]]:
     keys: dict[int, KeyEntry] = {}
     ended: set[int] = set()
     rows = ApiKey.objects.order_by().values_list(
-        "id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst"
+        *("id", "user_id", "all_namespaces", "expires_at", "revoked_at", "requests_per_minute", "burst"),
+        "max_concurrency",
     )
-    for pk, user_id, everywhere, expires_at, revoked_at, rpm, burst in rows:
+    for pk, user_id, everywhere, expires_at, revoked_at, rpm, burst, most in rows:
         if revoked_at is not None:
             ended.add(pk)
             continue
         expiry = expires_at.timestamp() if expires_at else None
-        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, _limit(pk * 2, rpm, burst))
+        keys[pk] = KeyEntry(pk, user_id, everywhere, expiry, _limit(pk * 2, rpm, burst), _key_cap(pk, most))
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = {}
     revoked: dict[bytes, int] = {}
     for key_id, digest, expires_at in KeySecret.objects.order_by().values_list("key_id", "digest", "expires_at"):

@@ -12,7 +12,7 @@ import yaml
 from django.db import connection, transaction
 
 from gateway_project.configuration.schema import FORMAT_VERSION
-from gateway_project.configuration.servers import KINDS, TIMEOUTS
+from gateway_project.configuration.servers import KINDS, TIMEOUTS, WHOLE_NUMBERS
 from keys.models import ApiKey, Grant, Limits, Team
 from keys.redaction import redact
 from namespaces.models import Namespace, Upstream, UpstreamCredential
@@ -69,7 +69,8 @@ class Exporter:
             "transport": row.transport,
             "era": row.era,
             "timeouts": {name: value for name, value in timeouts.items() if value is not None},
-            "max_response_bytes": row.max_response_bytes,
+            **{name: getattr(row, name) for name in WHOLE_NUMBERS},
+            "queue_wait": row.queue_wait_s,
             "tags": list(row.tags),
             "enabled": row.enabled,
             "credentials": {one.header: self._credential(row, one) for one in row.credentials.all()},
@@ -102,6 +103,7 @@ class Exporter:
             "expires_at": _moment(row.expires_at),
             "revoked_at": _moment(row.revoked_at),
             **_limits(row),
+            "max_concurrency": row.max_concurrency,
             "secrets": [
                 {
                     "digest": bytes(one.digest).hex(),
