@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from namespaces.findings import ProbeResult
 from namespaces.models import CatalogueEntry, EntryKind, Upstream, UpstreamStatus
+from namespaces.tracking import announce_up
 
 logger = logging.getLogger(__name__)
 
@@ -178,6 +179,8 @@ def record_status(upstream: Upstream, result: ProbeResult) -> None:
             "message": " ".join([result.message, *result.notes])[:1000],
         },
     )
+    if result.ok:
+        announce_up(upstream.pk)
     if result.era and Upstream.objects.filter(pk=upstream.pk).exclude(detected_era=result.era).exists():
         Upstream.objects.filter(pk=upstream.pk).update(detected_era=result.era)
         upstream.detected_era = result.era

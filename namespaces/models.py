@@ -114,6 +114,36 @@ class Upstream(models.Model):
         validators=[MinValueValidator(0.001), MaxValueValidator(600)],
         help_text="How long they may wait before they are refused. Seconds; blank means the gateway's default.",
     )
+    circuit_breaker_threshold = models.PositiveIntegerField(
+        "failures that open the circuit",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(10_000)],
+        help_text="After so many failures in a row calls are refused at once for a while. 0: never."
+        " Blank means the gateway's default.",
+    )
+    circuit_breaker_timeout = models.FloatField(
+        "open for",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.1), MaxValueValidator(86400)],
+        help_text="How long they are refused, unless a check finds the server well before. Seconds; blank means the"
+        " gateway's default.",
+    )
+    max_retries = models.PositiveIntegerField(
+        "retries",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(10)],
+        help_text="How often a call is sent again that cannot have been run, because no connection was made."
+        " Blank means the gateway's default.",
+    )
+    trust_annotations = models.BooleanField(
+        "believe tool annotations",
+        default=False,
+        help_text="Also repeat calls that broke off or were answered 502 to 504, where the tool calls itself read-only"
+        " or idempotent. The server itself says so; believe only one that you trust.",
+    )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True, help_text="Labels, one a line.")
     enabled = models.BooleanField(default=True, help_text="A disabled server answers nobody.")
     created_at = models.DateTimeField(auto_now_add=True)

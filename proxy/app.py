@@ -18,9 +18,11 @@ from proxy.jsonrpc import LEGACY_VERSIONS, Message, parse
 from proxy.origin import preflight
 from proxy.ratelimit import tightest
 from proxy.relay import Relay
+from proxy.retries import send
 from proxy.runtime import Runtime, runtime
 from proxy.sessions import verify_event_id
 from proxy.snapshot import Snapshot
+from proxy.upstream import UpstreamAnswer
 
 logger = logging.getLogger(__name__)
 _PATH = re.compile(rb"/mcp/([a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?)")
@@ -197,6 +199,7 @@ class Gateway:
             return
         doubtful = policy.authorise(access.view, message, exchange.modern)
         if doubtful is not None:
+            exchange.pass_breaker(self.runtime.upstream_state(access.namespace.upstream))
             await self.runtime.discovery.look(access.namespace.upstream, doubtful[0])
             catalogue = access.namespace.upstream.catalogue
             if not catalogue.knows(*doubtful):
@@ -206,20 +209,16 @@ class Gateway:
         """Pass the message through as it came and relay the answer."""
         access = exchange.access
         assert access is not None and access.namespace.upstream is not None  # noqa: S101
-        upstream = access.namespace.upstream
-        client = self.runtime.upstream_state(upstream).client
+        state = self.runtime.upstream_state(access.namespace.upstream)
         headers = protocol_headers(exchange)
         headers["Content-Type"] = "application/json"
         if message.kind == "request":
             exchange.watch_client()
-            if not exchange.long_lived:
-                await exchange.take_places()
         else:
-            # No place either: what it answers or cancels may be what holds one.
             exchange.release_client()
-        exchange.arm(upstream.deadlines)
-        answer = await client.send("POST", headers, message.body)
-        exchange.answered()
+        await exchange.admit(state)
+        answer = await send(exchange, state, lambda: state.client.send("POST", headers, message.body))
+        exchange.answered(answer.status)
         try:
             relay = Relay(exchange, answer)
             await (relay.request() if message.kind == "request" else relay.acknowledgement())
@@ -236,12 +235,17 @@ class Gateway:
         assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
         state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
-        if not exchange.long_lived:
-            await exchange.take_places()
-        exchange.arm(access.namespace.upstream.deadlines)
-        with state.in_use(key.id):
+        await exchange.admit(state)
+        expected = 0
+
+        async def call() -> UpstreamAnswer:
+            nonlocal expected
             answer, expected = await state.call(key.id, message)
-            exchange.answered()
+            return answer
+
+        with state.in_use(key.id):
+            answer = await send(exchange, state, call)
+            exchange.answered(answer.status)
             try:
                 await Relay(exchange, answer, expected).request()
             finally:
@@ -259,7 +263,6 @@ class Gateway:
                 headers=((b"allow", b"POST"),),
             )
         self._open_session(exchange)
-        upstream = access.namespace.upstream
         headers = protocol_headers(exchange)
         if verb == "GET":
             if not head.accepts_stream:
@@ -268,11 +271,12 @@ class Gateway:
             self.runtime.streams.check(key.id)
             headers["Accept"] = "text/event-stream"
             self._resume(exchange, headers)
+        state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
-        exchange.arm(upstream.deadlines)
+        await exchange.admit(state)
         exchange.long_lived = verb == "GET"
-        answer = await self.runtime.upstream_state(upstream).client.send(verb, headers, None)
-        exchange.answered()
+        answer = await state.client.send(verb, headers, None)
+        exchange.answered(answer.status)
         try:
             relay = Relay(exchange, answer)
             await (relay.standing_stream() if verb == "GET" else relay.deletion())

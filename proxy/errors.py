@@ -36,6 +36,7 @@ class GatewayError(Exception):
     outcome = "upstream_error"
     reason = "internal"
     shows_reason = True
+    answered: int | None = None  # the upstream's HTTP status, where it is the cause
 
     def __init__(
         self,

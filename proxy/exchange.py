@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.record import RequestRecord
 from namespaces.sse import Event
+from proxy.breaker import FAILURES
 from proxy.deadline import UpstreamDeadline
 from proxy.errors import GatewayError, Invalid
 from proxy.event_stream import STREAM_HEADERS, EventStream
@@ -19,9 +20,11 @@ from proxy.head import Head
 from proxy.jsonrpc import META_CLIENT, Message, error_body
 
 if TYPE_CHECKING:
+    from proxy.bare import UpstreamState
+    from proxy.breaker import Breaker
     from proxy.runtime import Runtime
     from proxy.sessions import Session
-    from proxy.snapshot import Access, Cap, Deadlines, KeyEntry
+    from proxy.snapshot import Access, Cap, KeyEntry
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -65,6 +68,10 @@ class Exchange:
     cause: Exception | None = None
     deadline: UpstreamDeadline | None = None
     stream: EventStream | None = None
+    breaker: Breaker | None = None
+    permit: int | None = None  # of the breaker, until it is known how the upstream did
+    upstream_status: int | None = None
+    attempts = 1
     places: tuple[Cap, ...] = ()  # whose places this call has taken
     granted: Mapping[str, object] = MappingProxyType({})  # what a listen stream's upstream has acknowledged
     _recorded = False
@@ -169,6 +176,38 @@ class Exchange:
 
     # -- the upstream's side --
 
+    async def admit(self, state: UpstreamState) -> None:
+        """Pass the upstream's breaker and the limits of calls in flight, and start the deadlines of its work.
+
+        Raises Limited or Unavailable.
+        """
+        breaker = self.breaker = state.breaker
+        if breaker is not None and self.permit is None:
+            breaker.check(self.runtime.clock())  # nobody waits for a place at an upstream that is down
+        message = self.message
+        if message is not None and message.kind == "request" and not self.long_lived:
+            await self.take_places()
+        self.pass_breaker(state)
+        self.deadline = UpstreamDeadline(self, state.entry.deadlines)
+
+    def pass_breaker(self, state: UpstreamState) -> None:
+        """Get the breaker's permit for this call, once. Raises Unavailable while the circuit is open."""
+        self.breaker = state.breaker
+        if state.breaker is not None and self.permit is None:
+            self.permit = state.breaker.enter(self.runtime.clock())
+
+    def _report(self, outcome: str, reason: str | None) -> None:
+        """Tell the breaker how the upstream did, once."""
+        breaker, permit, self.permit = self.breaker, self.permit, None
+        if breaker is None or permit is None:
+            return
+        if reason in FAILURES or (self.upstream_status or 0) >= 500:
+            breaker.failed(permit, self.runtime.clock())
+        elif outcome == "timeout" or self.deadline is None or self.deadline.first_byte is None:
+            breaker.withdrawn(permit)  # it broke off before the upstream had shown how it is
+        else:
+            breaker.succeeded(permit)
+
     async def take_places(self) -> None:
         """Take a place of each limit of calls in flight, after a wait in its queue where all are taken.
 
@@ -181,13 +220,10 @@ class Exchange:
                 await concurrency.wait(cap)
             self.places += (cap,)
 
-    def arm(self, deadlines: Deadlines) -> None:
-        """Start the deadlines of the upstream's work."""
-        self.deadline = UpstreamDeadline(self, deadlines)
-
-    def answered(self) -> None:
-        """The upstream's answer began."""
+    def answered(self, status: int) -> None:
+        """The upstream's answer began, with this HTTP status."""
         assert self.deadline is not None  # noqa: S101
+        self.upstream_status = status
         self.deadline.answered()
 
     def disarm(self) -> None:
@@ -230,6 +266,10 @@ class Exchange:
         if self._recorded:
             return
         self._recorded = True
+        if self.permit is not None:
+            self._report(outcome, reason)
+        if self.attempts > 1 and reason is None:
+            reason = "retried"
         record = self.record
         record.http_status, record.outcome, record.reason, record.jsonrpc_code = status, outcome, reason, code
         record.response_bytes += size
@@ -292,6 +332,10 @@ class Exchange:
         if error.shows_reason:
             data["reason"] = error.reason
             data["requestId"] = self.record.request_id
+            if self.attempts > 1:
+                data["attempts"] = self.attempts
+        if error.answered is not None:
+            self.upstream_status = error.answered
         body = error_body(identifier, error.code, error.message, data)
         if self.response_started:
             await self._refuse_in_stream(error, body)

@@ -20,9 +20,11 @@ from django.db import connections
 from analytics.database import direct_parameters
 from analytics.record import RequestRecord
 from analytics.recorder import Recorder
-from namespaces import catalogue
+from namespaces import catalogue, circuits
+from namespaces.circuits import CircuitTable
 from proxy.access_log import AccessLog
 from proxy.bare import UpstreamState
+from proxy.breaker import Breaker
 from proxy.concurrency import Concurrency
 from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
@@ -104,6 +106,7 @@ class Runtime:
         self.limiter = RateLimiter(table, alone=os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1")
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         self.concurrency = Concurrency(_places(table.parent if table else None), self.clock, self.call_later)
+        self.circuits = CircuitTable(table.parent / circuits.FILE if table else None, alone=_worker()[1] == 1)
         self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE)
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
@@ -114,7 +117,7 @@ class Runtime:
         self._thread = ThreadPoolExecutor(1, "configuration")
         self._first_snapshot = asyncio.Event()
         self.discovery = Discovery(self, catalogue.observe)
-        self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap)
+        self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap, self._upstream_up)
         self._tasks = [asyncio.create_task(work) for work in (self.watcher.run(), self.discovery.run(), self._tend())]
 
     async def stop(self) -> None:
@@ -133,6 +136,7 @@ class Runtime:
         self.limiter.close()
         self.streams.close()
         self.concurrency.close()
+        self.circuits.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._starting = None
 
@@ -178,6 +182,7 @@ class Runtime:
                 self._retire(state)
             state = self._states[entry.id] = UpstreamState(entry, UpstreamClient(entry), self.clock)
         state.entry = entry
+        state.breaker = Breaker(self.circuits, entry.id, entry.breaking) if entry.breaking is not None else None
         return state
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
@@ -194,6 +199,12 @@ class Runtime:
             self._retire(self._states.pop(upstream_id))
         self.streams.end_withdrawn(snapshot, time.time())
         self.streams.review(snapshot)
+
+    def _upstream_up(self, upstream_id: int, notice: int) -> None:
+        """A check found an upstream well: its breaker lets probes pass at once."""
+        entry = self.snapshot.upstreams.get(upstream_id) if self.snapshot is not None else None
+        if entry is not None and (breaker := self.upstream_state(entry).breaker) is not None:
+            breaker.heed(notice)
 
     def _retire(self, state: UpstreamState) -> None:
         """Close a state that is no longer used, once the calls that still use it are over."""
@@ -212,6 +223,7 @@ class Runtime:
             self.recorder.tidy()
             self._tasks = [task for task in self._tasks if not task.done()]
             for state in list(self._states.values()):
+                state.budget.tick()
                 # Ending a session may take as long as its upstream likes; the tick goes on.
                 self._tasks.append(asyncio.create_task(_quietly(state.expire(settings.BARE_SESSION_IDLE_S))))
 

@@ -16,6 +16,7 @@ from namespaces import egress
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import CatalogueEntry, ConfigurationChange, Mount, Namespace, Upstream, UpstreamCredential
 from namespaces.rules import NameRule, RuleSet
+from proxy.breaker import Breaking
 from proxy.policy import Catalogue, View
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ class UpstreamEntry:
     identity: tuple[object, ...] = field(repr=False)
     problem: tuple[str, str] | None = None
     cap: Cap | None = None
+    breaking: Breaking | None = None
+    max_retries: int = 0
+    trust_annotations: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,8 @@ def _upstream_entry(
         logger.error("an upstream's URL is refused: %s", error, extra={"upstream": upstream.slug})
     era = upstream.era if upstream.era != "auto" else upstream.detected_era
     connect_s = _or_default(upstream.connect_timeout_s, settings.CONNECT_TIMEOUT_S)
+    threshold = _or_default(upstream.circuit_breaker_threshold, settings.BREAKER_THRESHOLD)
+    recovery_s = _or_default(upstream.circuit_breaker_timeout, settings.BREAKER_RECOVERY_S)
     return UpstreamEntry(
         id=upstream.pk,
         slug=upstream.slug,
@@ -252,6 +258,9 @@ def _upstream_entry(
             _or_default(upstream.queue_wait_s, settings.QUEUE_WAIT_S),
             "upstream",
         ),
+        breaking=Breaking(threshold, recovery_s, settings.BREAKER_PROBES) if threshold else None,
+        max_retries=_or_default(upstream.max_retries, settings.MAX_RETRIES),
+        trust_annotations=upstream.trust_annotations,
     )
 
 

@@ -71,6 +71,8 @@ class Exporter:
             "timeouts": {name: value for name, value in timeouts.items() if value is not None},
             **{name: getattr(row, name) for name in WHOLE_NUMBERS},
             "queue_wait": row.queue_wait_s,
+            "circuit_breaker_timeout": row.circuit_breaker_timeout,
+            "trust_annotations": row.trust_annotations,
             "tags": list(row.tags),
             "enabled": row.enabled,
             "credentials": {one.header: self._credential(row, one) for one in row.credentials.all()},

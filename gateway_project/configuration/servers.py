@@ -12,7 +12,7 @@ from namespaces.models import Namespace, Upstream, UpstreamCredential
 from namespaces.validators import validate_header_name, validate_header_value, validate_slug
 
 KINDS = ("tools", "prompts", "resources")
-WHOLE_NUMBERS = ("max_response_bytes", "max_concurrency", "queue_length")
+WHOLE_NUMBERS = ("max_response_bytes", "max_concurrency", "queue_length", "circuit_breaker_threshold", "max_retries")
 TIMEOUTS = {name: f"{name}_timeout_s" for name in ("connect", "first_byte", "idle", "total")}
 
 
@@ -60,6 +60,8 @@ def read_upstreams(form: Form, document: Document) -> None:
         for name in WHOLE_NUMBERS:
             state(entry, columns, Upstream, name, entry.whole(name))
         state(entry, columns, Upstream, "queue_wait", entry.seconds("queue_wait"), "queue_wait_s")
+        state(entry, columns, Upstream, "circuit_breaker_timeout", entry.seconds("circuit_breaker_timeout"))
+        state(entry, columns, Upstream, "trust_annotations", entry.flag("trust_annotations"))
         state(entry, columns, Upstream, "tags", entry.texts("tags"))
         state(entry, columns, Upstream, "enabled", entry.flag("enabled"))
         credentials = _credentials(entry.form("credentials")) if entry.node("credentials") is not None else None

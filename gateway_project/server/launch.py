@@ -21,6 +21,7 @@ from gateway_project.server import database, listener, overview
 from gateway_project.server.child import Child, Gate
 from gateway_project.server.supervisor import STATE_FILE, Supervisor
 from gateway_project.server.terminal import Terminal
+from namespaces import circuits
 
 _MANAGE = str(settings.BASE_DIR / "manage.py")
 _AFTER_A_CRASH_S = 5.0
@@ -134,7 +135,7 @@ def _import_configuration(options: Options, terminal: Terminal) -> None:
 def _stages(options: Options, socket_: socket.socket, gate: Gate, demo: Demo | None) -> list[list[Child]]:
     """Return the children in the order in which they stop: who serves, who helps, who ships what they wrote."""
     table = settings.RUN_DIR / "ratelimit"
-    for name in ("ratelimit", "places"):
+    for name in ("ratelimit", "places", circuits.FILE):
         # Counts of an earlier run would hold against nobody's calls of this one.
         (settings.RUN_DIR / name).write_bytes(b"")
     common = demo.environment() if demo else {}
