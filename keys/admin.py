@@ -18,9 +18,10 @@ from django.utils.safestring import SafeString
 
 from keys import presentation
 from keys.admin_filters import ReachFilter, StateFilter
+from keys.admin_quarantine import QuarantineAdmin
 from keys.admin_team import TeamAdmin
 from keys.forms import ApiKeyForm, GrantForm, RotateForm
-from keys.models import ApiKey, Grant, Sees, Team
+from keys.models import ApiKey, Grant, Quarantine, Sees, Team
 from namespaces.admin_base import GatewayModelAdmin, ago, state
 from namespaces.rule_form import rule_fieldsets
 
@@ -269,4 +270,5 @@ def _secrets(key: ApiKey) -> list[Any]:
 
 
 admin.site.register(ApiKey, ApiKeyAdmin)
+admin.site.register(Quarantine, QuarantineAdmin)
 admin.site.register(Team, TeamAdmin)

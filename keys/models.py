@@ -11,6 +11,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from keys import secrets
+from keys.quarantine_models import Quarantine, Scope
 from keys.team_models import OVERSEERS, KeyHolder, Membership, Role, Team, TeamNamespace
 from namespaces.models import Namespace
 from namespaces.rule_columns import Rules, rule_constraints
@@ -26,7 +27,9 @@ __all__ = [  # the models of teams are imported from here too
     "KeyUsage",
     "Limits",
     "Membership",
+    "Quarantine",
     "Role",
+    "Scope",
     "Sees",
     "Team",
     "TeamNamespace",

@@ -54,6 +54,13 @@ class NamespaceAdmin(GatewayModelAdmin):
     fieldsets = (
         (None, {"fields": ("slug", "description", "enabled")}),
         *rule_fieldsets(folded=False),  # type: ignore[arg-type]
+        (
+            "Brakes",
+            {
+                "classes": ("collapse",),
+                "fields": ("identical_calls", "identical_window_s", "progress_extends_total"),
+            },
+        ),
     )
 
     class Media:

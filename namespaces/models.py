@@ -225,6 +225,26 @@ class Namespace(Rules):
         help_text="Clients call /mcp/<name>. Lower case; it cannot be changed without telling them.",
     )
     description = models.CharField(max_length=500, blank=True, help_text="Shown to the people who may use it.")
+    identical_calls = models.PositiveIntegerField(
+        "identical calls",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(1_000_000)],
+        help_text="How often a key may call a tool with the very same arguments within the window below. 0: as often"
+        " as it likes. Blank means the gateway's default.",
+    )
+    identical_window_s = models.FloatField(
+        "window for identical calls",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(86400)],
+        help_text="Seconds from the first of them; blank means the gateway's default.",
+    )
+    progress_extends_total = models.BooleanField(
+        "progress extends the total timeout",
+        default=False,
+        help_text="A call may last longer than the server's total timeout, as long as the server reports progress.",
+    )
     enabled = models.BooleanField(default=True, help_text="A disabled namespace looks as if it did not exist.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

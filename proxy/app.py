@@ -10,7 +10,8 @@ import logging
 import re
 import time
 
-from proxy import auth, era, policy
+from proxy import auth, brakes, era, policy
+from proxy.admission import admit, pass_breaker
 from proxy.errors import GatewayError, Invalid, NotFound, Unauthenticated, Unavailable, UpstreamFailed
 from proxy.exchange import ClientGone, Exchange, Receive, Scope, Send, StreamEnded
 from proxy.forward_headers import protocol_headers
@@ -81,7 +82,7 @@ class Gateway:
             if exchange.stream is not None:
                 await exchange.stream.finish()
         else:
-            exchange.conclude(499, "client_gone")
+            exchange.conclude(499, "client_gone", cause.reason if isinstance(cause, ClientGone) else None)
 
     async def _serve(self, exchange: Exchange) -> None:
         scope, head = exchange.scope, exchange.head
@@ -129,6 +130,8 @@ class Gateway:
             raise NotFound("There is no such namespace for this key.", reason="namespace_unknown")
         exchange.access = access
         exchange.record.namespace = access.namespace.slug
+        if access.holds and (hold := brakes.first(access.holds, time.time())) is not None:
+            raise hold.refusal(time.time())
         upstream = access.namespace.upstream
         if upstream is None:
             raise Unavailable(
@@ -146,6 +149,19 @@ class Gateway:
             exchange.limit_headers = verdict.headers()
             if not verdict.admitted:
                 raise verdict.refusal()
+
+    def _brake(self, exchange: Exchange, message: Message) -> None:
+        """Refuse a call of a tool that is quarantined, or one that was made too often just so."""
+        access, key = exchange.access, exchange.key
+        assert access is not None and key is not None  # noqa: S101
+        if access.held_tools:
+            hold = brakes.first(access.held_tools.get(message.name or "", ()), time.time())
+            if hold is not None:
+                raise hold.refusal(time.time())
+        limit = access.namespace.repeats
+        if limit is not None:
+            arguments = message.params.get("arguments")
+            self.runtime.repeats.check(limit, key.id, access.namespace.id, message.name or "", arguments)
 
     async def _post(self, exchange: Exchange) -> None:
         head = exchange.head
@@ -168,6 +184,8 @@ class Gateway:
         await self._authorise(exchange, message)
         if message.kind != "response":
             self._limit(exchange)
+        if message.method == "tools/call":
+            self._brake(exchange, message)
         if message.method == "subscriptions/listen":
             assert exchange.key is not None  # noqa: S101
             self.runtime.streams.check(exchange.key.id)
@@ -199,7 +217,7 @@ class Gateway:
             return
         doubtful = policy.authorise(access.view, message, exchange.modern)
         if doubtful is not None:
-            exchange.pass_breaker(self.runtime.upstream_state(access.namespace.upstream))
+            pass_breaker(exchange, self.runtime.upstream_state(access.namespace.upstream))
             await self.runtime.discovery.look(access.namespace.upstream, doubtful[0])
             catalogue = access.namespace.upstream.catalogue
             if not catalogue.knows(*doubtful):
@@ -216,7 +234,7 @@ class Gateway:
             exchange.watch_client()
         else:
             exchange.release_client()
-        await exchange.admit(state)
+        await admit(exchange, state)
         answer = await send(exchange, state, lambda: state.client.send("POST", headers, message.body))
         exchange.answered(answer.status)
         try:
@@ -235,7 +253,7 @@ class Gateway:
         assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
         state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
-        await exchange.admit(state)
+        await admit(exchange, state)
         expected = 0
 
         async def call() -> UpstreamAnswer:
@@ -273,7 +291,7 @@ class Gateway:
             self._resume(exchange, headers)
         state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
-        await exchange.admit(state)
+        await admit(exchange, state)
         exchange.long_lived = verb == "GET"
         answer = await state.client.send(verb, headers, None)
         exchange.answered(answer.status)

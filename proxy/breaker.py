@@ -89,7 +89,7 @@ class Breaker:
 
     def succeeded(self, permit: int) -> None:
         """The upstream did its part."""
-        if not permit and not self._table.read(self._number).failures:
+        if not permit and not self._table.failures(self._number):
             return
         with self._table.changing(self._number) as row:
             if not permit:

@@ -5,6 +5,7 @@ GatewayError
 ├── NotFound                 404  namespace unknown or forbidden (alike), session unknown
 ├── Invalid                  400  malformed HTTP, JSON, JSON-RPC or MCP
 ├── Denied                   200  name outside the effective set
+├── Quarantined              403  stopped by an admin: 503 for a server, 200 for a tool
 ├── Limited                  429  rate limit
 ├── UpstreamFailed           502  unreachable, or an answer that may not be passed on
 ├── UpstreamTimeout          504  a deadline passed
@@ -101,6 +102,15 @@ class Denied(GatewayError):
     outcome = "denied"
     reason = "name_denied"
     shows_reason = False
+
+
+class Quarantined(GatewayError):
+    """An admin has stopped the caller, or what it calls."""
+
+    status = 403
+    code = INVALID_REQUEST
+    outcome = "denied"
+    reason = "key_quarantined"
 
 
 class Limited(GatewayError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.record import RequestRecord
 from namespaces.sse import Event
-from proxy.breaker import FAILURES
+from proxy.admission import report
 from proxy.deadline import UpstreamDeadline
 from proxy.errors import GatewayError, Invalid
 from proxy.event_stream import STREAM_HEADERS, EventStream
@@ -20,7 +20,6 @@ from proxy.head import Head
 from proxy.jsonrpc import META_CLIENT, Message, error_body
 
 if TYPE_CHECKING:
-    from proxy.bare import UpstreamState
     from proxy.breaker import Breaker
     from proxy.runtime import Runtime
     from proxy.sessions import Session
@@ -41,7 +40,11 @@ def _new_id() -> str:
 
 
 class ClientGone(Exception):
-    """The client left before its answer was complete."""
+    """The client left before its answer was complete; or it was dropped, for `reason`."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class StreamEnded(Exception):
@@ -156,13 +159,19 @@ class Exchange:
 
     def client_left(self) -> None:
         """The client closed its connection: stop the work, and with it the upstream's."""
-        self.abort(ClientGone())
+        stalled = self._connection is not None and self._connection.stalled
+        self.abort(ClientGone("client_stalled") if stalled else ClientGone())
 
     def abort(self, cause: Exception) -> None:
         """Stop the work for `cause`; the first cause counts."""
         if self.cause is None and self._task is not None:
             self.cause = cause
             self._task.cancel()
+
+    def drop_stalled(self) -> None:
+        """The client has read nothing for so long that it is taken for gone."""
+        self.abort(ClientGone("client_stalled"))
+        self.cut()
 
     def cut(self) -> None:
         """Close the client's connection without a word more."""
@@ -175,50 +184,6 @@ class Exchange:
             self._task.uncancel()
 
     # -- the upstream's side --
-
-    async def admit(self, state: UpstreamState) -> None:
-        """Pass the upstream's breaker and the limits of calls in flight, and start the deadlines of its work.
-
-        Raises Limited or Unavailable.
-        """
-        breaker = self.breaker = state.breaker
-        if breaker is not None and self.permit is None:
-            breaker.check(self.runtime.clock())  # nobody waits for a place at an upstream that is down
-        message = self.message
-        if message is not None and message.kind == "request" and not self.long_lived:
-            await self.take_places()
-        self.pass_breaker(state)
-        self.deadline = UpstreamDeadline(self, state.entry.deadlines)
-
-    def pass_breaker(self, state: UpstreamState) -> None:
-        """Get the breaker's permit for this call, once. Raises Unavailable while the circuit is open."""
-        self.breaker = state.breaker
-        if state.breaker is not None and self.permit is None:
-            self.permit = state.breaker.enter(self.runtime.clock())
-
-    def _report(self, outcome: str, reason: str | None) -> None:
-        """Tell the breaker how the upstream did, once."""
-        breaker, permit, self.permit = self.breaker, self.permit, None
-        if breaker is None or permit is None:
-            return
-        if reason in FAILURES or (self.upstream_status or 0) >= 500:
-            breaker.failed(permit, self.runtime.clock())
-        elif outcome == "timeout" or self.deadline is None or self.deadline.first_byte is None:
-            breaker.withdrawn(permit)  # it broke off before the upstream had shown how it is
-        else:
-            breaker.succeeded(permit)
-
-    async def take_places(self) -> None:
-        """Take a place of each limit of calls in flight, after a wait in its queue where all are taken.
-
-        They go back when the call is over. Raises Limited or Unavailable when none became free in time.
-        """
-        assert self.access is not None  # noqa: S101
-        concurrency = self.runtime.concurrency
-        for cap in self.access.caps:
-            if not concurrency.take(cap):
-                await concurrency.wait(cap)
-            self.places += (cap,)
 
     def answered(self, status: int) -> None:
         """The upstream's answer began, with this HTTP status."""
@@ -267,7 +232,7 @@ class Exchange:
             return
         self._recorded = True
         if self.permit is not None:
-            self._report(outcome, reason)
+            report(self, outcome, reason)
         if self.attempts > 1 and reason is None:
             reason = "retried"
         record = self.record

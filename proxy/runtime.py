@@ -31,6 +31,7 @@ from proxy.discovery import Discovery
 from proxy.origin import OriginPolicy
 from proxy.places import Places
 from proxy.ratelimit import RateLimiter
+from proxy.repeats import Repeats
 from proxy.sessions import SessionSeal
 from proxy.snapshot import Snapshot, UpstreamEntry
 from proxy.strangers import Strangers
@@ -107,6 +108,7 @@ class Runtime:
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         self.concurrency = Concurrency(_places(table.parent if table else None), self.clock, self.call_later)
         self.circuits = CircuitTable(table.parent / circuits.FILE if table else None, alone=_worker()[1] == 1)
+        self.repeats = Repeats(table.parent / "repeats" if table else None, self.peppers, alone=_worker()[1] == 1)
         self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE)
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
@@ -137,6 +139,7 @@ class Runtime:
         self.streams.close()
         self.concurrency.close()
         self.circuits.close()
+        self.repeats.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._starting = None
 

@@ -11,13 +11,15 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Max
 
-from keys.models import ApiKey, Grant, KeySecret
+from keys.models import ApiKey, Grant, KeySecret, Quarantine, Scope
 from namespaces import egress
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import CatalogueEntry, ConfigurationChange, Mount, Namespace, Upstream, UpstreamCredential
 from namespaces.rules import NameRule, RuleSet
+from proxy.brakes import Hold, Holds
 from proxy.breaker import Breaking
 from proxy.policy import Catalogue, View
+from proxy.repeats import RepeatLimit
 
 logger = logging.getLogger(__name__)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]+")
@@ -82,6 +84,8 @@ class NamespaceEntry:
     slug: str
     rules: RuleSet
     upstream: UpstreamEntry | None
+    repeats: RepeatLimit | None = None
+    progress_extends_total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ class Access:
     view: View
     limits: tuple[Limit, ...]
     caps: tuple[Cap, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    held_tools: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ class Snapshot:
     revoked: dict[bytes, int] = field(repr=False)
     grants: dict[tuple[int, int], tuple[RuleSet, Limit | None]] = field(repr=False)
     anonymous: KeyEntry | None = None
+    holds: Holds = field(default_factory=Holds)
     built_in_ms: float = 0.0
     authenticated: dict[bytes, tuple[KeyEntry, float | None]] = field(default_factory=dict, repr=False)
     _access: dict[tuple[int, str], Access | None] = field(default_factory=dict, repr=False)
@@ -156,12 +163,15 @@ class Snapshot:
         rules, limit = grant or (None, None)
         catalogue = namespace.upstream.catalogue if namespace.upstream else Catalogue()
         limits = tuple(entry for entry in (key.limit, limit) if entry is not None)
+        upstream_id = namespace.upstream.id if namespace.upstream else 0
         caps = (key.cap, namespace.upstream.cap if namespace.upstream else None)
         return Access(
             namespace,
             View(namespace.rules, rules, catalogue),
             limits,
             tuple(cap for cap in caps if cap is not None),
+            self.holds.of(key.id, key.user_id, namespace.id, upstream_id),
+            self.holds.of_tools(namespace.id, upstream_id),
         )
 
 
@@ -191,7 +201,7 @@ def load() -> Snapshot:
     anonymous = None if settings.AUTH_ENABLED else _ANONYMOUS
     if anonymous is not None:
         keys[anonymous.id] = anonymous
-    return Snapshot(marker, namespaces, upstreams, keys, secrets, revoked, grants, anonymous, elapsed)
+    return Snapshot(marker, namespaces, upstreams, keys, secrets, revoked, grants, anonymous, _load_holds(), elapsed)
 
 
 def _or_default(value: Any, default: Any) -> Any:
@@ -267,9 +277,39 @@ def _upstream_entry(
 def _load_namespaces(upstreams: dict[int, UpstreamEntry]) -> dict[str, NamespaceEntry]:
     mounts = dict(Mount.objects.order_by().values_list("namespace_id", "upstream_id"))
     return {
-        row[1]: NamespaceEntry(row[0], row[1], _rule_set(row[2:]), upstreams.get(mounts.get(row[0], 0)))
-        for row in Namespace.objects.filter(enabled=True).values_list("id", "slug", *_RULE_COLUMNS)
+        row[1]: NamespaceEntry(
+            row[0], row[1], _rule_set(row[5:]), upstreams.get(mounts.get(row[0], 0)), _repeats(row[2], row[3]), row[4]
+        )
+        for row in Namespace.objects.filter(enabled=True).values_list(
+            "id", "slug", "identical_calls", "identical_window_s", "progress_extends_total", *_RULE_COLUMNS
+        )
     }
+
+
+def _repeats(most: int | None, window_s: float | None) -> RepeatLimit | None:
+    most = _or_default(most, settings.IDENTICAL_CALLS)
+    return RepeatLimit(most, _or_default(window_s, settings.IDENTICAL_WINDOW_S)) if most else None
+
+
+def _load_holds() -> Holds:
+    """Read the quarantines; those that are over are left out, and each call looks at the clock for the others."""
+    holds = Holds()
+    rows = Quarantine.objects.in_force().order_by("id")
+    for scope, key_id, user_id, tool, namespace_id, upstream_id, reason, ends_at in rows.values_list(
+        "scope", "key_id", "user_id", "tool", "namespace_id", "upstream_id", "reason", "ends_at"
+    ):
+        hold = Hold(scope, reason, ends_at.timestamp() if ends_at else None)
+        if scope == Scope.TOOL:
+            holds.tools.append((tool, namespace_id, upstream_id, hold))
+        elif scope == Scope.USER:
+            holds.users.setdefault(user_id, []).append(hold)
+        elif scope == Scope.KEY:
+            holds.keys.setdefault(key_id, []).append(hold)
+        elif scope == Scope.NAMESPACE:
+            holds.namespaces.setdefault(namespace_id, []).append(hold)
+        else:
+            holds.upstreams.setdefault(upstream_id, []).append(hold)
+    return holds
 
 
 def _rule_set(columns: tuple[Any, ...]) -> RuleSet:

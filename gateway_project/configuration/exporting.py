@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from gateway_project.configuration.schema import FORMAT_VERSION
 from gateway_project.configuration.servers import KINDS, TIMEOUTS, WHOLE_NUMBERS
-from keys.models import ApiKey, Grant, Limits, Team
+from keys.models import ApiKey, Grant, Limits, Quarantine, Team
 from keys.redaction import redact
 from namespaces.models import Namespace, Upstream, UpstreamCredential
 from namespaces.rule_columns import Rules
@@ -47,6 +47,7 @@ class Exporter:
             upstreams = Upstream.objects.prefetch_related("credentials").order_by("slug")
             namespaces = Namespace.objects.select_related("mount__upstream").order_by("slug")
             teams = Team.objects.prefetch_related("memberships__account", "namespaces__namespace").order_by("slug")
+            quarantines = Quarantine.objects.select_related("namespace", "upstream").prefetch_related("key__secrets")
             keys = ApiKey.objects.select_related("team", "owner").prefetch_related("secrets", "grants__namespace")
             return {
                 "version": FORMAT_VERSION,
@@ -57,7 +58,27 @@ class Exporter:
                     (entry for row in keys if (entry := self._key(row))),
                     key=lambda entry: (entry["user_id"], entry["description"], entry["secrets"][0]["digest"]),
                 ),
+                "quarantines": sorted((entry for row in quarantines if (entry := self._quarantine(row))), key=str),
             }
+
+    def _quarantine(self, row: Quarantine) -> dict[str, Any] | None:
+        digests = sorted(bytes(one.digest).hex() for one in row.key.secrets.all()) if row.key else []
+        if row.key and not digests:
+            self.notes.append(f"The quarantine of {row.key} was left out with the key.")
+            return None
+        links = {"namespace": row.namespace, "upstream": row.upstream}
+        named = {
+            "digest": digests[0] if digests else None,
+            "user_id": row.user_id,
+            "tool": row.tool,
+            **{name: link.slug if link else None for name, link in links.items()},
+        }
+        return {
+            "scope": row.scope,
+            **{name: value for name, value in named.items() if value},
+            "reason": row.reason,
+            "ends_at": _moment(row.ends_at),
+        }
 
     def _upstream(self, row: Upstream) -> dict[str, Any]:
         if redact(row.url) != row.url:
@@ -144,6 +165,9 @@ def _namespace(row: Namespace) -> dict[str, Any]:
         "upstream": mount.upstream.slug if mount else None,
         "description": row.description,
         "enabled": row.enabled,
+        "identical_calls": row.identical_calls,
+        "identical_window": row.identical_window_s,
+        "progress_extends_total": row.progress_extends_total,
         **_rules(row),
     }
 

@@ -77,6 +77,9 @@ def read_namespaces(form: Form, document: Document) -> None:
         columns: Columns = {}
         state(entry, columns, Namespace, "description", entry.text("description"))
         state(entry, columns, Namespace, "enabled", entry.flag("enabled"))
+        state(entry, columns, Namespace, "progress_extends_total", entry.flag("progress_extends_total"))
+        state(entry, columns, Namespace, "identical_calls", entry.whole("identical_calls"))
+        state(entry, columns, Namespace, "identical_window", entry.seconds("identical_window"), "identical_window_s")
         allowed, denied = entry.texts("allowed_tools"), entry.texts("denied_tools")
         own = entry.states("url")
         upstream = _own_upstream(entry, slug, document) if own else _named_upstream(entry, document)

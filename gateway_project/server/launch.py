@@ -135,7 +135,7 @@ def _import_configuration(options: Options, terminal: Terminal) -> None:
 def _stages(options: Options, socket_: socket.socket, gate: Gate, demo: Demo | None) -> list[list[Child]]:
     """Return the children in the order in which they stop: who serves, who helps, who ships what they wrote."""
     table = settings.RUN_DIR / "ratelimit"
-    for name in ("ratelimit", "places", circuits.FILE):
+    for name in ("ratelimit", "places", "repeats", circuits.FILE):
         # Counts of an earlier run would hold against nobody's calls of this one.
         (settings.RUN_DIR / name).write_bytes(b"")
     common = demo.environment() if demo else {}

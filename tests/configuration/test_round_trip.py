@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from gateway_project.configuration.exporting import Exporter
 from gateway_project.configuration.importing import import_file
 from keys import secrets
-from keys.models import ApiKey, Team
+from keys.models import ApiKey, Quarantine, Team
 from namespaces.models import Mount, Namespace, Upstream
 from namespaces.rules import check_pattern
 
@@ -89,7 +89,17 @@ upstreams = st.fixed_dictionaries(
         "headers": st.dictionaries(headers, header_values, max_size=3),
     }
 )
-namespaces = st.fixed_dictionaries({"description": texts, "enabled": st.booleans(), "mounted": st.booleans(), **rules})
+namespaces = st.fixed_dictionaries(
+    {
+        "description": texts,
+        "enabled": st.booleans(),
+        "mounted": st.booleans(),
+        "identical_calls": st.none() | st.integers(0, 1_000_000),
+        "progress_extends_total": st.booleans(),
+        "identical_window_s": st.none() | st.floats(1, 86400),
+        **rules,
+    }
+)
 keys = st.fixed_dictionaries(
     {
         "user_id": texts.filter(bool),
@@ -114,12 +124,22 @@ teams = st.fixed_dictionaries(
         "namespaces": st.integers(0, 2),
     }
 )
+quarantines = st.fixed_dictionaries(
+    {
+        "scope": st.sampled_from(["key", "user", "tool", "namespace", "upstream"]),
+        "name": texts.filter(bool),
+        "narrow": st.sampled_from([(), ("namespace",), ("upstream",), ("namespace", "upstream")]),
+        "reason": texts.filter(bool),
+        "ends_at": moments,
+    }
+)
 worlds = st.fixed_dictionaries(
     {
         "upstreams": st.dictionaries(slugs, upstreams, max_size=3),
         "namespaces": st.dictionaries(slugs, namespaces, max_size=3),
         "teams": st.dictionaries(slugs, teams, max_size=2),
         "keys": st.lists(keys, max_size=3),
+        "quarantines": st.lists(quarantines, max_size=4),
     }
 )
 _numbers = itertools.count()
@@ -158,9 +178,30 @@ def build(world: dict[str, Any]) -> None:
             key.secrets.filter(expires_at=None).update(expires_at=end)
         for namespace, grant in zip(Namespace.objects.all(), columns["grants"], strict=False):
             key.grants.create(namespace=namespace, **grant)
+    for columns in world["quarantines"]:
+        stop(columns)
+
+
+def stop(columns: dict[str, Any]) -> None:
+    """Quarantine what a world says, where there is such a thing."""
+    firsts = {
+        "key": ApiKey.objects.first(),
+        "namespace": Namespace.objects.first(),
+        "upstream": Upstream.objects.first(),
+    }
+    scope = columns["scope"]
+    named: dict[str, Any] = {"user": {"user_id": columns["name"]}, "tool": {"tool": columns["name"]}}.get(scope, {})
+    if scope == "tool":
+        named |= {kind: firsts[kind] for kind in columns["narrow"]}
+    elif scope in firsts:
+        if firsts[scope] is None:
+            return
+        named[scope] = firsts[scope]
+    Quarantine.objects.create(scope=scope, reason=columns["reason"], ends_at=columns["ends_at"], **named)
 
 
 def empty() -> None:
+    Quarantine.objects.all().delete()
     ApiKey.objects.all().delete()
     Team.objects.all().delete()
     Namespace.objects.all().delete()
