@@ -62,6 +62,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     draining: ClassVar[bool] = False  # the process stops: every answer closes its connection
 
     on_disconnect: Callable[[], None] | None = None
+    stalled = False  # the client took nothing of its answer and was cut
+    _reader_timer: asyncio.TimerHandle | None = None
+    _untaken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin the deadline of the first head, also for a client that stays silent."""
@@ -80,6 +83,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application at once, by its callback and by `http.disconnect`."""
         self._cancel_timer()
+        self._forget_reader()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
         self._tell()
@@ -215,6 +219,35 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
         else:
             self.transport.close()
+
+    # A client that does not take its answer
+
+    def pause_writing(self) -> None:
+        """Let no more be written, and watch that the client takes what was."""
+        super().pause_writing()
+        if self._reader_timer is None:
+            self._untaken = self.transport.get_write_buffer_size()
+            self._reader_timer = self.loop.call_later(self.limits.body_s, self._look_at_reader)
+
+    def resume_writing(self) -> None:
+        """The client has taken enough."""
+        super().resume_writing()
+        self._forget_reader()
+
+    def _look_at_reader(self) -> None:
+        """Cut a client that has taken nothing for so long: closing would wait for it, and keep the bytes, for ever."""
+        left = self.transport.get_write_buffer_size()
+        if left < self._untaken:
+            self._untaken = left
+            self._reader_timer = self.loop.call_later(self.limits.body_s, self._look_at_reader)
+        else:
+            self.stalled = True
+            self.transport.abort()
+
+    def _forget_reader(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
     # Limits
 
