@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import signal
+from dataclasses import replace
 from typing import Any
 
 from tests.upstreams import hostile_json, hostile_lists, hostile_stream, hostile_time, hostile_wire
@@ -109,6 +110,7 @@ class HostileUpstream:
             # What /_switch/NAME chose last, so many times, on every message; then all is well.
             name = self.switched if self.times > 0 else "ok"
             self.times -= 1
+            exchange = Exchange(exchange.connection, replace(exchange.request, target=f"/{name}"))
             if name != "ok":
                 await REGISTER[name](exchange)
                 return
