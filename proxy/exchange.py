@@ -159,7 +159,7 @@ class Exchange:
 
     def client_left(self) -> None:
         """The client closed its connection: stop the work, and with it the upstream's."""
-        stalled = self._connection is not None and self._connection.stalled
+        stalled = getattr(self._connection, "stalled", False)
         self.abort(ClientGone("client_stalled") if stalled else ClientGone())
 
     def abort(self, cause: Exception) -> None:
