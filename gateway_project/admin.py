@@ -14,7 +14,7 @@ from gateway_project import admin_login
 # section -> object names of models, in the order of the navigation
 SECTIONS = {
     "Servers": ("Upstream", "Namespace", "CatalogueEntry"),
-    "Access": ("ApiKey", "RateLimit", "Quota"),
+    "Access": ("ApiKey", "RateLimit", "Quota", "Quarantine"),
     "Records": ("RequestLog",),
     "People": ("Team", "User", "Group"),
 }

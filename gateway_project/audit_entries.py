@@ -29,6 +29,7 @@ _PAIRS = {
     "personalright": ("user_id", ": ", "permission_id"),
     "groupright": ("group_id", ": ", "permission_id"),
 }
+_LINKS = ("key_id", "namespace_id", "upstream_id")
 Row = Sequence[Any]  # kind, time, label, number of the row, context, state now, state before
 
 
@@ -133,6 +134,9 @@ def _title(kind: str, state: Mapping[str, Any], names: Names) -> str:
         return f"{state['header']} of {names.of('upstream_id', state['upstream_id'])}"
     if kind == "apikey":
         return f"{state['user_id']} #{state['id']}"
+    if kind == "quarantine":
+        parts = (state["user_id"], state["tool"], *(names.of(f, state[f]) for f in _LINKS if state[f] is not None))
+        return f"{state['scope']} {' in '.join(part for part in parts if part)}"
     return str(state.get("slug") or state.get("username") or f"#{state.get('id')}")
 
 

@@ -221,6 +221,20 @@ BARE_SESSION_IDLE_S = number("GATEWAY_BARE_SESSION_IDLE_S", 300, 0.1, 86400)
 FAILED_CREDENTIALS_PER_MINUTE = integer("GATEWAY_FAILED_CREDENTIALS_PER_MINUTE", 600, 0, 10_000_000)
 LIVE_VIEWERS = integer("GATEWAY_LIVE_VIEWERS", 50, 0, 10000)  # open live views of one worker
 STREAMS_PER_KEY = integer("GATEWAY_STREAMS_PER_KEY", 32, 1, 100000)
+# Calls in flight at once, over all workers of a host: to an upstream, and of a key (0: no limit) …
+UPSTREAM_CONCURRENCY = integer("GATEWAY_UPSTREAM_CONCURRENCY", 1000, 1, 60_000)
+KEY_CONCURRENCY = integer("GATEWAY_KEY_CONCURRENCY", 0, 0, 60_000)
+# … and how many more may wait for a place, and for how long.
+QUEUE_LENGTH = integer("GATEWAY_QUEUE_LENGTH", 100, 0, 60_000)
+QUEUE_WAIT_S = number("GATEWAY_QUEUE_WAIT_S", 2, 0, 600)
+# Circuit breaker of an upstream: failures in a row that open it (0: never), for how long, and the probes that close it.
+BREAKER_THRESHOLD = integer("GATEWAY_BREAKER_THRESHOLD", 5, 0, 10_000)
+BREAKER_RECOVERY_S = number("GATEWAY_BREAKER_RECOVERY_S", 60, 0.1, 86400)
+BREAKER_PROBES = integer("GATEWAY_BREAKER_PROBES", 3, 1, 1000)
+MAX_RETRIES = integer("GATEWAY_MAX_RETRIES", 1, 0, 10)
+# Identical calls of a key that pass within the window (0: any number); a namespace's own fields win.
+IDENTICAL_CALLS = integer("GATEWAY_IDENTICAL_CALLS", 0, 0, 1_000_000)
+IDENTICAL_WINDOW_S = number("GATEWAY_IDENTICAL_WINDOW_S", 60, 1, 86400)
 STALE_LIMIT_S = number("GATEWAY_STALE_LIMIT", 3600, 1, 30 * 86400)
 LIST_TTL_MS = integer("GATEWAY_LIST_TTL_MS", 2000, 0, 86400000)
 DRAIN_TIMEOUT_S = number("GATEWAY_DRAIN_TIMEOUT_S", 10, 0.1, 3600)

@@ -19,10 +19,11 @@ from django.utils.safestring import SafeString
 from keys import presentation
 from keys.admin_filters import ReachFilter, StateFilter
 from keys.admin_limits import RateLimitAdmin
+from keys.admin_quarantine import QuarantineAdmin
 from keys.admin_quotas import QuotaAdmin
 from keys.admin_team import TeamAdmin
 from keys.forms import ApiKeyForm, GrantForm, RotateForm
-from keys.models import ApiKey, Grant, Quota, RateLimit, Sees, Team
+from keys.models import ApiKey, Grant, Quarantine, Quota, RateLimit, Sees, Team
 from namespaces.admin_base import GatewayModelAdmin, ago, state
 from namespaces.rule_form import rule_fieldsets
 
@@ -67,7 +68,7 @@ class ApiKeyAdmin(GatewayModelAdmin):
         ("Addresses", {"fields": ("addresses_mode", "addresses_listed"), "classes": ("collapse",)}),
         (
             "Limit over all namespaces",
-            {"fields": ("requests_per_minute", "algorithm", "burst"), "classes": ("collapse",)},
+            {"fields": ("requests_per_minute", "algorithm", "burst", "max_concurrency"), "classes": ("collapse",)},
         ),
     )
 
@@ -272,6 +273,7 @@ def _secrets(key: ApiKey) -> list[Any]:
 
 
 admin.site.register(ApiKey, ApiKeyAdmin)
+admin.site.register(Quarantine, QuarantineAdmin)
 admin.site.register(Quota, QuotaAdmin)
 admin.site.register(RateLimit, RateLimitAdmin)
 admin.site.register(Team, TeamAdmin)

@@ -16,7 +16,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from keys import secrets
-from keys.models import ApiKey, Grant, KeySecret, TeamNamespace
+from keys.models import ApiKey, Grant, KeySecret, Quarantine, TeamNamespace
 from keys.throttling import count_failure
 from namespaces.models import Namespace
 
@@ -72,7 +72,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def find_key(plaintext: str) -> ApiKey | None:
-    """Return the active key that `plaintext` is a usable secret of, or None."""
+    """Return the active key that `plaintext` is a usable secret of, or None; a quarantined one is none."""
     if not secrets.is_well_formed(plaintext):
         return None
     now = timezone.now()
@@ -84,7 +84,9 @@ def find_key(plaintext: str) -> ApiKey | None:
         .select_related("key")
         .first()
     )
-    return found.key if found else None
+    if found is None or Quarantine.objects.holds(found.key_id, found.key.user_id):
+        return None
+    return found.key
 
 
 def live_keys() -> QuerySet[ApiKey]:

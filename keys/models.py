@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 
 import pghistory
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models, transaction
 from django.utils import timezone
 
 from keys import secrets
 from keys.limit_models import MAX_RPM, Algorithm, Counted, Limits, RateLimit, limit_constraints
+from keys.quarantine_models import Quarantine, Scope
 from keys.quota_models import Measure, Period, Quota, QuotaUse, Spender
 from keys.team_models import OVERSEERS, KeyHolder, Membership, Role, Team, TeamNamespace
 from namespaces.address_columns import Addresses, address_constraint
@@ -32,10 +34,12 @@ __all__ = [  # the models of teams, limits and quotas are imported from here too
     "Measure",
     "Membership",
     "Period",
+    "Quarantine",
     "Quota",
     "QuotaUse",
     "RateLimit",
     "Role",
+    "Scope",
     "Sees",
     "Spender",
     "Team",
@@ -91,6 +95,13 @@ class ApiKey(Limits, Addresses):
         choices=Sees.choices,
         default=Sees.OWN,
         help_text="Which calls the analytics API shows to whoever has this key.",
+    )
+    max_concurrency = models.PositiveIntegerField(
+        "most calls at once",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(60_000)],
+        help_text="Calls in flight, over all workers of a host. 0: no limit. Blank: the gateway's default.",
     )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="UTC. Blank: never.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from namespaces.circuits import HALF_OPEN, OPEN, Seen
 from namespaces.models import Upstream
 
 
@@ -32,6 +33,15 @@ def upstream_state(upstream: Upstream) -> SafeString:
     if status is None:
         return state("muted", "not tested")
     return state("ok", "up") if status.ok else state("error", "down")
+
+
+def circuit_state(circuit: Seen) -> SafeString:
+    """Return the state of an upstream's circuit breaker on this host."""
+    if circuit.state == HALF_OPEN:
+        return state("warn", "half-open")
+    if circuit.state == OPEN:
+        return state("error", f"open, next try in {circuit.retry_s:.0f} s" if circuit.retry_s else "open, tries next")
+    return state("ok", "closed") if not circuit.failures else state("warn", f"closed, {circuit.failures} failed")
 
 
 def latency(milliseconds: float | None) -> str:

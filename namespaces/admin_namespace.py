@@ -55,6 +55,13 @@ class NamespaceAdmin(GatewayModelAdmin):
         (None, {"fields": ("slug", "description", "enabled")}),
         *rule_fieldsets(folded=False),  # type: ignore[arg-type]
         ("Addresses", {"fields": ("addresses_mode", "addresses_listed"), "classes": ("collapse",)}),
+        (
+            "Brakes",
+            {
+                "classes": ("collapse",),
+                "fields": ("identical_calls", "identical_window_s", "progress_extends_total"),
+            },
+        ),
     )
 
     class Media:

@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from namespaces import catalogue
-from namespaces.admin_base import GatewayModelAdmin, latency, upstream_state
+from namespaces import catalogue, circuits
+from namespaces.admin_base import GatewayModelAdmin, circuit_state, latency, upstream_state
 from namespaces.forms import CredentialForm, UpstreamForm
 from namespaces.models import CatalogueEntry, EntryKind, Era, Upstream, UpstreamCredential
 from namespaces.probe import ProbeResult, probe_many
@@ -59,7 +59,7 @@ class UpstreamAdmin(GatewayModelAdmin):
 
     form = UpstreamForm
     inlines = (CredentialInline,)
-    list_display = ("slug", "host", "protocol", "state", "response_time", "tools", "mounted_in")
+    list_display = ("slug", "host", "protocol", "state", "circuit", "response_time", "tools", "mounted_in")
     list_filter = (StateFilter, "detected_era")
     search_fields = ("slug", "url", "description", "catalogue__name")
     search_help_text = "Searches name, URL, description, and the names of tools, prompts and resources."
@@ -79,6 +79,21 @@ class UpstreamAdmin(GatewayModelAdmin):
                     "total_timeout_s",
                     "max_response_bytes",
                     "health_interval_s",
+                ),
+            },
+        ),
+        (
+            "Load and failure",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    "max_concurrency",
+                    "queue_length",
+                    "queue_wait_s",
+                    "circuit_breaker_threshold",
+                    "circuit_breaker_timeout",
+                    "max_retries",
+                    "trust_annotations",
                 ),
             },
         ),
@@ -102,6 +117,10 @@ class UpstreamAdmin(GatewayModelAdmin):
     @admin.display(description="state", ordering="status__ok")
     def state(self, upstream: Upstream) -> SafeString:
         return upstream_state(upstream)
+
+    @admin.display(description="circuit")
+    def circuit(self, upstream: Upstream) -> SafeString:
+        return circuit_state(circuits.seen([upstream.pk])[upstream.pk])
 
     @admin.display(description="latency", ordering="status__latency_ms")
     def response_time(self, upstream: Upstream) -> SafeString:
@@ -174,8 +193,11 @@ class UpstreamAdmin(GatewayModelAdmin):
         entries = CatalogueEntry.objects.filter(upstream_id=object_id, gone_at__isnull=True)
         counts = dict(entries.values_list("kind").annotate(count=Count("pk")).order_by())
         catalogue_url = reverse("admin:namespaces_catalogueentry_changelist")
+        circuit = circuits.seen([int(object_id)])[int(object_id)]
         return {
             "counts": {kind.label: counts.get(kind.value, 0) for kind in EntryKind},
+            "circuit": circuit,
+            "circuit_state": circuit_state(circuit),
             "found_tools": entries.filter(kind=EntryKind.TOOL)[:TOOLS_SHOWN],
             "catalogue_url": f"{catalogue_url}?{urlencode({'upstream__id__exact': object_id})}",
             "mount_url": f"{reverse('admin:namespaces_namespace_add')}?{urlencode({'upstream': object_id})}",

@@ -18,6 +18,7 @@ from namespaces import health
 from namespaces.findings import ProbeResult
 from namespaces.health import NO_TRAFFIC, Traffic
 from namespaces.models import CatalogueEntry, EntryKind, Upstream, UpstreamStatus
+from namespaces.tracking import announce_up
 
 logger = logging.getLogger(__name__)
 
@@ -189,6 +190,8 @@ def record_status(upstream: Upstream, result: ProbeResult, traffic: Traffic = NO
             setattr(status, name, value)
         health.note(status, result, traffic, found["checked_at"])
         status.save()
+    if result.ok:
+        announce_up(upstream.pk)
     if result.era and Upstream.objects.filter(pk=upstream.pk).exclude(detected_era=result.era).exists():
         Upstream.objects.filter(pk=upstream.pk).update(detected_era=result.era)
         upstream.detected_era = result.era

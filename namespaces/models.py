@@ -117,6 +117,58 @@ class Upstream(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(86400)],
         help_text="Seconds between two checks whether the server answers; blank means the gateway's default.",
     )
+    max_concurrency = models.PositiveIntegerField(
+        "most calls at once",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(60_000)],
+        help_text="Calls in flight to this server, over all workers of a host. Blank means the gateway's default.",
+    )
+    queue_length = models.PositiveIntegerField(
+        "queue",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(60_000)],
+        help_text="How many more calls may wait for one to end. 0: none, they are refused at once."
+        " Blank means the gateway's default.",
+    )
+    queue_wait_s = models.FloatField(
+        "wait in the queue",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001), MaxValueValidator(600)],
+        help_text="How long they may wait before they are refused. Seconds; blank means the gateway's default.",
+    )
+    circuit_breaker_threshold = models.PositiveIntegerField(
+        "failures that open the circuit",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(10_000)],
+        help_text="After so many failures in a row calls are refused at once for a while. 0: never."
+        " Blank means the gateway's default.",
+    )
+    circuit_breaker_timeout = models.FloatField(
+        "open for",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.1), MaxValueValidator(86400)],
+        help_text="How long they are refused, unless a check finds the server well before. Seconds; blank means the"
+        " gateway's default.",
+    )
+    max_retries = models.PositiveIntegerField(
+        "retries",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(10)],
+        help_text="How often a call is sent again that cannot have been run, because no connection was made."
+        " Blank means the gateway's default.",
+    )
+    trust_annotations = models.BooleanField(
+        "believe tool annotations",
+        default=False,
+        help_text="Also repeat calls that broke off or were answered 502 to 504, where the tool calls itself read-only"
+        " or idempotent. The server itself says so; believe only one that you trust.",
+    )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True, help_text="Labels, one a line.")
     enabled = models.BooleanField(default=True, help_text="A disabled server answers nobody.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -202,6 +254,26 @@ class Namespace(Rules, Addresses):
         help_text="Clients call /mcp/<name>. Lower case; it cannot be changed without telling them.",
     )
     description = models.CharField(max_length=500, blank=True, help_text="Shown to the people who may use it.")
+    identical_calls = models.PositiveIntegerField(
+        "identical calls",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(1_000_000)],
+        help_text="How often a key may call a tool with the very same arguments within the window below. 0: as often"
+        " as it likes. Blank means the gateway's default.",
+    )
+    identical_window_s = models.FloatField(
+        "window for identical calls",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(86400)],
+        help_text="Seconds from the first of them; blank means the gateway's default.",
+    )
+    progress_extends_total = models.BooleanField(
+        "progress extends the total timeout",
+        default=False,
+        help_text="A call may last longer than the server's total timeout, as long as the server reports progress.",
+    )
     enabled = models.BooleanField(default=True, help_text="A disabled namespace looks as if it did not exist.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pghistory
 import pgtrigger
+from django.db import connection
+
+CHANNEL = "gateway_configuration"  # the triggers name it too
+UP_CHANNEL = "gateway_upstream_up"
 
 
 def audited() -> tuple[pghistory.RowEvent, ...]:
@@ -27,3 +33,9 @@ def notify_trigger() -> pgtrigger.Trigger:
             " PERFORM pg_notify('gateway_configuration', ''); RETURN NULL;"
         ),
     )
+
+
+def announce_up(upstream_id: int) -> None:
+    """Tell every worker, at commit, that a check found an upstream well. No change of configuration, so no trigger."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [UP_CHANNEL, f"{upstream_id} {time.time_ns()}"])

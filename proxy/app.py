@@ -11,16 +11,19 @@ import re
 import time
 
 from namespaces import networks
-from proxy import auth, era, policy
+from proxy import auth, brakes, era, policy
+from proxy.admission import admit, pass_breaker
 from proxy.errors import GatewayError, Invalid, NotFound, Unauthenticated, Unavailable, UpstreamFailed
 from proxy.exchange import ClientGone, Exchange, Receive, Scope, Send, StreamEnded
 from proxy.forward_headers import protocol_headers
 from proxy.jsonrpc import LEGACY_VERSIONS, Message, parse
 from proxy.origin import preflight
 from proxy.relay import Relay
+from proxy.retries import send
 from proxy.runtime import Runtime, runtime
 from proxy.sessions import verify_event_id
 from proxy.snapshot import Snapshot
+from proxy.upstream import UpstreamAnswer
 
 logger = logging.getLogger(__name__)
 _PATH = re.compile(rb"/mcp/([a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?)")
@@ -79,7 +82,7 @@ class Gateway:
             if exchange.stream is not None:
                 await exchange.stream.finish()
         else:
-            exchange.conclude(499, "client_gone")
+            exchange.conclude(499, "client_gone", cause.reason if isinstance(cause, ClientGone) else None)
 
     async def _serve(self, exchange: Exchange) -> None:
         scope, head = exchange.scope, exchange.head
@@ -133,6 +136,8 @@ class Gateway:
             elsewhere.shown_reason = "namespace_unknown"
             raise elsewhere
         exchange.access = access
+        if access.holds and (hold := brakes.first(access.holds, time.time())) is not None:
+            raise hold.refusal(time.time())
         upstream = access.namespace.upstream
         if upstream is None:
             raise Unavailable(
@@ -169,6 +174,19 @@ class Gateway:
                 exchange.return_quotas()
                 raise
 
+    def _brake(self, exchange: Exchange, message: Message) -> None:
+        """Refuse a call of a tool that is quarantined, or one that was made too often just so."""
+        access, key = exchange.access, exchange.key
+        assert access is not None and key is not None  # noqa: S101
+        if access.held_tools:
+            hold = brakes.first(access.held_tools.get(message.name or "", ()), time.time())
+            if hold is not None:
+                raise hold.refusal(time.time())
+        limit = access.namespace.repeats
+        if limit is not None:
+            arguments = message.params.get("arguments")
+            self.runtime.repeats.check(limit, key.id, access.namespace.id, message.name or "", arguments)
+
     async def _post(self, exchange: Exchange) -> None:
         head = exchange.head
         kind = head.values.get(b"content-type", b"")
@@ -190,6 +208,8 @@ class Gateway:
         await self._authorise(exchange, message)
         if message.kind != "response":
             await self._limit(exchange, message.name if message.method == "tools/call" else None)
+        if message.method == "tools/call":
+            self._brake(exchange, message)
         if message.method == "subscriptions/listen":
             assert exchange.key is not None  # noqa: S101
             self.runtime.streams.check(exchange.key.id)
@@ -221,6 +241,7 @@ class Gateway:
             return
         doubtful = policy.authorise(access.view, message, exchange.modern)
         if doubtful is not None:
+            pass_breaker(exchange, self.runtime.upstream_state(access.namespace.upstream))
             await self.runtime.discovery.look(access.namespace.upstream, doubtful[0])
             catalogue = access.namespace.upstream.catalogue
             if not catalogue.knows(*doubtful):
@@ -230,17 +251,16 @@ class Gateway:
         """Pass the message through as it came and relay the answer."""
         access = exchange.access
         assert access is not None and access.namespace.upstream is not None  # noqa: S101
-        upstream = access.namespace.upstream
-        client = self.runtime.upstream_state(upstream).client
+        state = self.runtime.upstream_state(access.namespace.upstream)
         headers = protocol_headers(exchange)
         headers["Content-Type"] = "application/json"
         if message.kind == "request":
             exchange.watch_client()
         else:
             exchange.release_client()
-        exchange.arm(upstream.deadlines)
-        answer = await client.send("POST", headers, message.body)
-        exchange.answered()
+        await admit(exchange, state)
+        answer = await send(exchange, state, lambda: state.client.send("POST", headers, message.body))
+        exchange.answered(answer.status)
         try:
             relay = Relay(exchange, answer)
             await (relay.request() if message.kind == "request" else relay.acknowledgement())
@@ -257,10 +277,17 @@ class Gateway:
         assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
         state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
-        exchange.arm(access.namespace.upstream.deadlines)
-        with state.in_use(key.id):
+        await admit(exchange, state)
+        expected = 0
+
+        async def call() -> UpstreamAnswer:
+            nonlocal expected
             answer, expected = await state.call(key.id, message)
-            exchange.answered()
+            return answer
+
+        with state.in_use(key.id):
+            answer = await send(exchange, state, call)
+            exchange.answered(answer.status)
             try:
                 await Relay(exchange, answer, expected).request()
             finally:
@@ -278,7 +305,6 @@ class Gateway:
                 headers=((b"allow", b"POST"),),
             )
         self._open_session(exchange)
-        upstream = access.namespace.upstream
         headers = protocol_headers(exchange)
         if verb == "GET":
             if not head.accepts_stream:
@@ -287,11 +313,12 @@ class Gateway:
             self.runtime.streams.check(key.id)
             headers["Accept"] = "text/event-stream"
             self._resume(exchange, headers)
+        state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
-        exchange.arm(upstream.deadlines)
+        await admit(exchange, state)
         exchange.long_lived = verb == "GET"
-        answer = await self.runtime.upstream_state(upstream).client.send(verb, headers, None)
-        exchange.answered()
+        answer = await state.client.send(verb, headers, None)
+        exchange.answered(answer.status)
         try:
             relay = Relay(exchange, answer)
             await (relay.standing_stream() if verb == "GET" else relay.deletion())

@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl
 
 from keys import secrets
 from namespaces import networks
+from proxy.entries import KeyEntry
 from proxy.errors import Invalid, Unauthenticated
 from proxy.head import Head
-from proxy.snapshot import KeyEntry, Snapshot
+from proxy.snapshot import Snapshot
 
 # Good keys of a snapshot are remembered under a keyed hash of the whole key, which is cheaper than the digest.
 _MEMORY_KEY = os.urandom(32)

@@ -30,10 +30,12 @@ from proxy.jsonrpc import (
     NAMED_IN,
     Message,
 )
+from proxy.retries import RetryBudget
 from proxy.upstream import UpstreamAnswer, UpstreamClient
 
 if TYPE_CHECKING:
-    from proxy.snapshot import UpstreamEntry
+    from proxy.breaker import Breaker
+    from proxy.entries import UpstreamEntry
 
 logger = logging.getLogger(__name__)
 LEGACY_VERSION = "2025-11-25"
@@ -43,6 +45,13 @@ GATEWAY_ITSELF = -1
 # What may end a header's name (RFC 9110 section 5.1); an upstream's schema says what it likes.
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _MODERN_ERRORS = frozenset((-32020, -32021, -32022))
+
+
+def _refused(status: int) -> UpstreamFailed:
+    """Return the error for an upstream that answers its opening with an HTTP error."""
+    error = UpstreamFailed(f"The upstream answered HTTP {status}.", reason="upstream_status")
+    error.answered = status
+    return error
 
 
 class _Session:
@@ -63,6 +72,8 @@ class UpstreamState:
         self.entry = entry
         self.client = client
         self.era: str | None = entry.era or None
+        self.breaker: Breaker | None = None
+        self.budget = RetryBudget()
         self.sessions: dict[int, _Session] = {}
         self._flights: dict[object, asyncio.Future[Any]] = {}
         self._ids = itertools.count(1)
@@ -183,7 +194,7 @@ class UpstreamState:
         answer, _ = await self._call_modern(probe)
         try:
             if answer.status in (401, 403, 429) or answer.status >= 500:
-                raise UpstreamFailed(f"The upstream answered HTTP {answer.status}.", reason="upstream_status")
+                raise _refused(answer.status)
             code, found = await error_of(answer)
             modern = (answer.status == 200 and found) or code in _MODERN_ERRORS
             self.era = "modern" if modern or (answer.status == 404 and code == -32601) else "legacy"
@@ -208,6 +219,8 @@ class UpstreamState:
         try:
             value = await read_response(answer)
             result = value.get("result") if isinstance(value, dict) else None
+            if answer.status >= 500:
+                raise _refused(answer.status)
             if answer.status != 200 or not isinstance(result, dict):
                 if isinstance(value, dict) and code_of(value) in _MODERN_ERRORS and self.entry.era != "legacy":
                     self.era = "modern"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from proxy.errors import UpstreamTimeout
 
 if TYPE_CHECKING:
+    from proxy.entries import Deadlines
     from proxy.exchange import Exchange
-    from proxy.snapshot import Deadlines
 
 SWEEP_S = 0.025
 
@@ -50,12 +50,12 @@ class DeadlineSweep:
 class UpstreamDeadline:
     """Aborts its exchange with UpstreamTimeout when the upstream is late. Bytes do not put off the total."""
 
-    __slots__ = ("_deadlines", "_exchange", "_last_byte", "begun", "due", "first_byte")
+    __slots__ = ("_deadlines", "_exchange", "_last_byte", "_total_from", "begun", "due", "first_byte")
 
     def __init__(self, exchange: Exchange, deadlines: Deadlines) -> None:
         self._exchange = exchange
         self._deadlines = deadlines
-        self.begun = self._last_byte = exchange.runtime.clock()
+        self.begun = self._last_byte = self._total_from = exchange.runtime.clock()
         self.first_byte: float | None = None
         self.due = self.begun + min(deadlines.first_byte_s, deadlines.total_s)
         exchange.runtime.sweep.add(self)
@@ -70,6 +70,10 @@ class UpstreamDeadline:
         """A byte of the upstream's came."""
         self._last_byte = self._exchange.runtime.clock()
 
+    def extend(self) -> None:
+        """The upstream reports progress, in a namespace where that puts off the total."""
+        self._total_from = self._exchange.runtime.clock()
+
     def cancel(self) -> None:
         """Watch no longer."""
         self._exchange.runtime.sweep.discard(self)
@@ -77,7 +81,7 @@ class UpstreamDeadline:
     def look(self, now: float) -> None:
         """Abort what is due; else note when the next deadline is."""
         exchange, deadlines = self._exchange, self._deadlines
-        total_due = self.begun + deadlines.total_s
+        total_due = self._total_from + deadlines.total_s
         if self.first_byte is None:
             due = self.begun + deadlines.first_byte_s
             late = UpstreamTimeout("The upstream did not answer in time.", reason="first_byte_timeout")
@@ -90,4 +94,7 @@ class UpstreamDeadline:
             self.due = due if exchange.long_lived else min(due, total_due)
             return
         self.cancel()
-        exchange.abort(late)
+        if exchange.stream is not None and exchange.stream.is_blocked and late.reason == "idle_timeout":
+            exchange.drop_stalled()  # the upstream is not silent, its bytes just find no reader
+        else:
+            exchange.abort(late)

@@ -15,8 +15,8 @@ from proxy.errors import UpstreamFailed
 from proxy.jsonrpc import Message
 
 if TYPE_CHECKING:
+    from proxy.entries import UpstreamEntry
     from proxy.runtime import Runtime
-    from proxy.snapshot import UpstreamEntry
 
 logger = logging.getLogger(__name__)
 # A list that was just looked at is not asked for again for the sake of a name that it does not hold.

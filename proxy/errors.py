@@ -5,6 +5,7 @@ GatewayError
 ├── NotFound                 404  namespace unknown or forbidden (alike), session unknown
 ├── Invalid                  400  malformed HTTP, JSON, JSON-RPC or MCP
 ├── Denied                   200  name outside the effective set
+├── Quarantined              403  stopped by an admin: 503 for a server, 200 for a tool
 ├── Limited                  429  rate limit
 ├── UpstreamFailed           502  unreachable, or an answer that may not be passed on
 ├── UpstreamTimeout          504  a deadline passed
@@ -16,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from proxy.snapshot import KeyEntry
+    from proxy.entries import KeyEntry
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -44,6 +45,7 @@ class GatewayError(Exception):
     shows_reason = True
     shown_reason: str | None = None
     key: KeyEntry | None = None
+    answered: int | None = None  # the upstream's HTTP status, where it is the cause
 
     def __init__(
         self,
@@ -110,6 +112,15 @@ class Denied(GatewayError):
     shows_reason = False
 
 
+class Quarantined(GatewayError):
+    """An admin has stopped the caller, or what it calls."""
+
+    status = 403
+    code = INVALID_REQUEST
+    outcome = "denied"
+    reason = "key_quarantined"
+
+
 class Limited(GatewayError):
     """A limit is used up; `reason` says of which kind."""
 
@@ -141,5 +152,7 @@ class Unavailable(GatewayError):
     outcome = "unavailable"
     reason = "unavailable"
 
-    def __init__(self, message: str, *, reason: str, retry_after_s: int = 1) -> None:
-        super().__init__(message, reason=reason, headers=((b"retry-after", b"%d" % retry_after_s),))
+    def __init__(
+        self, message: str, *, reason: str, retry_after_s: int = 1, data: dict[str, object] | None = None
+    ) -> None:
+        super().__init__(message, reason=reason, headers=((b"retry-after", b"%d" % retry_after_s),), data=data)

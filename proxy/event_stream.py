@@ -31,6 +31,11 @@ class EventStream:
         self._last_sent = exchange.runtime.clock()
         self._timer = exchange.runtime.call_later(exchange.runtime.keep_alive_s, self._keep_alive)
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether bytes wait for the client to read."""
+        return self._sending
+
     async def push(self, data: bytes) -> None:
         """Send bytes of the stream; waits while the client is slow to read."""
         self._sending = True
@@ -56,6 +61,8 @@ class EventStream:
     def cancel(self) -> None:
         """Send no more comments."""
         self._timer.cancel()
+        if self._beat is not None:
+            self._beat.cancel()  # it would come behind the last chunk
 
     def _keep_alive(self) -> None:
         """Send a comment when nothing was sent for a while, unless the client does not even read what there is."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.record import RequestRecord
 from namespaces.sse import Event
+from proxy.admission import report
 from proxy.deadline import UpstreamDeadline
 from proxy.errors import GatewayError, Invalid
 from proxy.event_stream import STREAM_HEADERS, EventStream
@@ -19,10 +20,11 @@ from proxy.head import Head
 from proxy.jsonrpc import META_CLIENT, Message, error_body
 
 if TYPE_CHECKING:
+    from proxy.breaker import Breaker
+    from proxy.entries import Access, Cap, KeyEntry
     from proxy.quotas.budget import Budget
     from proxy.runtime import Runtime
     from proxy.sessions import Session
-    from proxy.snapshot import Access, Deadlines, KeyEntry
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,7 +41,11 @@ def _new_id() -> str:
 
 
 class ClientGone(Exception):
-    """The client left before its answer was complete."""
+    """The client left before its answer was complete; or it was dropped, for `reason`."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class StreamEnded(Exception):
@@ -67,6 +73,11 @@ class Exchange:
     cause: Exception | None = None
     deadline: UpstreamDeadline | None = None
     stream: EventStream | None = None
+    breaker: Breaker | None = None
+    permit: int | None = None  # of the breaker, until it is known how the upstream did
+    upstream_status: int | None = None
+    attempts = 1
+    places: tuple[Cap, ...] = ()  # whose places this call has taken
     granted: Mapping[str, object] = MappingProxyType({})  # what a listen stream's upstream has acknowledged
     _recorded = False
     _charged = 0
@@ -151,13 +162,19 @@ class Exchange:
 
     def client_left(self) -> None:
         """The client closed its connection: stop the work, and with it the upstream's."""
-        self.abort(ClientGone())
+        stalled = getattr(self._connection, "stalled", False)
+        self.abort(ClientGone("client_stalled") if stalled else ClientGone())
 
     def abort(self, cause: Exception) -> None:
         """Stop the work for `cause`; the first cause counts."""
         if self.cause is None and self._task is not None:
             self.cause = cause
             self._task.cancel()
+
+    def drop_stalled(self) -> None:
+        """The client has read nothing for so long that it is taken for gone."""
+        self.abort(ClientGone("client_stalled"))
+        self.cut()
 
     def cut(self) -> None:
         """Close the client's connection without a word more."""
@@ -171,17 +188,14 @@ class Exchange:
 
     # -- the upstream's side --
 
-    def arm(self, deadlines: Deadlines) -> None:
-        """Start the deadlines of the upstream's work."""
-        self.deadline = UpstreamDeadline(self, deadlines)
-
-    def answered(self) -> None:
-        """The upstream's answer began."""
+    def answered(self, status: int) -> None:
+        """The upstream's answer began, with this HTTP status."""
         assert self.deadline is not None  # noqa: S101
+        self.upstream_status = status
         self.deadline.answered()
 
     def disarm(self) -> None:
-        """Stop timers and watchers; the call is over."""
+        """Stop timers and watchers and give places back; the call is over."""
         if self.deadline is not None:
             self.deadline.cancel()
         if self.stream is not None:
@@ -190,6 +204,8 @@ class Exchange:
             self._watch.cancel()
         if self._connection is not None:
             self._connection.on_disconnect = None
+        for cap in self.places:
+            self.runtime.concurrency.give_back(cap)
 
     # -- the record --
 
@@ -218,6 +234,10 @@ class Exchange:
         if self._recorded:
             return
         self._recorded = True
+        if self.permit is not None:
+            report(self, outcome, reason)
+        if self.attempts > 1 and reason is None:
+            reason = "retried"
         record = self.record
         record.http_status, record.outcome, record.reason, record.jsonrpc_code = status, outcome, reason, code
         record.response_bytes += size
@@ -289,6 +309,10 @@ class Exchange:
         if error.shows_reason:
             data["reason"] = error.shown_reason or error.reason
             data["requestId"] = self.record.request_id
+            if self.attempts > 1:
+                data["attempts"] = self.attempts
+        if error.answered is not None:
+            self.upstream_status = error.answered
         body = error_body(identifier, error.code, error.message, data)
         if self.response_started:
             await self._refuse_in_stream(error, body)

@@ -15,12 +15,12 @@ from django.conf import settings
 
 from namespaces.health import Health
 from proxy import auth
+from proxy.entries import KeyEntry
 from proxy.errors import GatewayError, Unauthenticated
 from proxy.exchange import Receive, Scope, Send
 from proxy.head import Head
 from proxy.health_board import is_degraded
 from proxy.runtime import runtime
-from proxy.snapshot import KeyEntry
 
 _CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
 

@@ -20,19 +20,25 @@ from django.db import connections
 from analytics.database import direct_parameters
 from analytics.metrics import cells
 from analytics.recorder import Recorder
-from namespaces import catalogue
+from namespaces import catalogue, circuits
+from namespaces.circuits import CircuitTable
 from proxy.access_log import AccessLog
 from proxy.bare import UpstreamState
+from proxy.breaker import Breaker
+from proxy.concurrency import Concurrency
 from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
+from proxy.entries import UpstreamEntry
 from proxy.health_board import HealthBoard
 from proxy.limits.limiter import Limiter
 from proxy.limits.table import LimitTable
 from proxy.metrics import CallMetrics, ProcessMetrics
 from proxy.origin import OriginPolicy
+from proxy.places import Places
 from proxy.quotas.purses import Purses
+from proxy.repeats import Repeats
 from proxy.sessions import SessionSeal
-from proxy.snapshot import Snapshot, UpstreamEntry
+from proxy.snapshot import Snapshot
 from proxy.strangers import Strangers
 from proxy.stream_counts import StreamCounts
 from proxy.streams import Streams
@@ -112,6 +118,9 @@ class Runtime:
         self.limiter = _limiter(table, alone)
         self.quotas = Purses(_connect, closed=settings.QUOTA_DOWN == "closed")
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
+        self.concurrency = Concurrency(_places(table.parent if table else None), self.clock, self.call_later)
+        self.circuits = CircuitTable(table.parent / circuits.FILE if table else None, alone=alone)
+        self.repeats = Repeats(table.parent / "repeats" if table else None, self.peppers, alone=alone)
         failures = table.parent / "strangers" if table else None
         self.strangers = Strangers(settings.FAILED_CREDENTIALS_PER_MINUTE, failures, alone=alone)
         self.recorder = Recorder(
@@ -127,7 +136,7 @@ class Runtime:
         self._first_snapshot = asyncio.Event()
         self.discovery = Discovery(self, catalogue.observe)
         self.health = HealthBoard(self.in_thread, self.clock)
-        self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap)
+        self.watcher = SnapshotWatcher(_connect, self.in_thread, self._swap, self._upstream_up)
         upkeep = (
             *(self.watcher.run(), self.discovery.run(), self.limiter.run(), self.quotas.run()),
             *(self._tend(), self._probe_lag()),
@@ -151,6 +160,9 @@ class Runtime:
         self.strangers.close()
         self.streams.close()
         self.cells.close()
+        self.concurrency.close()
+        self.circuits.close()
+        self.repeats.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._starting = None
 
@@ -200,6 +212,7 @@ class Runtime:
                 self._retire(state)
             state = self._states[entry.id] = UpstreamState(entry, UpstreamClient(entry), self.clock)
         state.entry = entry
+        state.breaker = Breaker(self.circuits, entry.id, entry.breaking) if entry.breaking is not None else None
         return state
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
@@ -216,6 +229,12 @@ class Runtime:
             self._retire(self._states.pop(upstream_id))
         self.streams.end_withdrawn(snapshot, time.time())
         self.streams.review(snapshot)
+
+    def _upstream_up(self, upstream_id: int, notice: int) -> None:
+        """A check found an upstream well: its breaker lets probes pass at once."""
+        entry = self.snapshot.upstreams.get(upstream_id) if self.snapshot is not None else None
+        if entry is not None and (breaker := self.upstream_state(entry).breaker) is not None:
+            breaker.heed(notice)
 
     def _retire(self, state: UpstreamState) -> None:
         """Close a state that is no longer used, once the calls that still use it are over."""
@@ -236,6 +255,7 @@ class Runtime:
             self.process.publish(self.in_flight, self.streams.count, age_s)
             self._tasks = [task for task in self._tasks if not task.done()]
             for state in list(self._states.values()):
+                state.budget.tick()
                 # Ending a session may take as long as its upstream likes; the tick goes on.
                 self._tasks.append(asyncio.create_task(_quietly(state.expire(settings.BARE_SESSION_IDLE_S))))
 
@@ -258,9 +278,17 @@ def _limiter(path: Path | None, alone: bool) -> Limiter:
     return Limiter(table, shared, closed=settings.RATE_LIMIT_DOWN == "closed")
 
 
+def _worker() -> tuple[int, int]:
+    """Return this worker's number from 0, and how many there are."""
+    return int(os.environ.get("GATEWAY_WORKER_INDEX", "0")), int(os.environ.get("GATEWAY_WORKER_COUNT", "1"))
+
+
 def _stream_counts(directory: Path | None) -> StreamCounts:
-    index, workers = os.environ.get("GATEWAY_WORKER_INDEX", "0"), os.environ.get("GATEWAY_WORKER_COUNT", "1")
-    return StreamCounts(directory, int(index), int(workers))
+    return StreamCounts(directory, *_worker())
+
+
+def _places(directory: Path | None) -> Places:
+    return Places(directory / "places" if directory else None, *_worker())
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:

@@ -11,17 +11,19 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Max
 
-from keys.models import ApiKey, Grant, KeySecret, Measure, Period, Quota, RateLimit, Sees
+from keys.models import ApiKey, Grant, KeySecret, Measure, Period, Quarantine, Quota, RateLimit, Scope, Sees
 from namespaces import egress
 from namespaces.address_columns import compiled
 from namespaces.fields import Sealed, UndecryptableError
 from namespaces.models import CatalogueEntry, ConfigurationChange, Mount, Namespace, Upstream, UpstreamCredential
-from namespaces.networks import Network
 from namespaces.rules import NameRule, RuleSet
-from proxy.limits.limit import Limit
+from proxy.brakes import Hold, Holds
+from proxy.breaker import Breaking
+from proxy.entries import Access, Cap, Deadlines, KeyEntry, NamespaceEntry, UpstreamEntry
 from proxy.limits.rules import Defaults, LimitRule, Terms, compile_limits
 from proxy.policy import Catalogue, View
-from proxy.quotas.budget import Budget, QuotaRule, compile_budgets
+from proxy.quotas.budget import QuotaRule, compile_budgets
+from proxy.repeats import RepeatLimit
 
 logger = logging.getLogger(__name__)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]+")
@@ -29,89 +31,6 @@ _RULE_COLUMNS = tuple(
     f"{kind}_{part}" for kind in ("tools", "prompts", "resources") for part in ("mode", "listed", "denied")
 )
 _ADDRESSES = ("addresses_mode", "addresses_listed")
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long an upstream may take, in seconds."""
-
-    connect_s: float
-    first_byte_s: float
-    idle_s: float
-    total_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamEntry:
-    """An upstream as the data plane uses it.
-
-    `identity` must stay the same for open connections and held sessions to be used on. `problem` says why the
-    upstream cannot be called (code, message), if so.
-    """
-
-    id: int
-    slug: str
-    url: str
-    era: str
-    deadlines: Deadlines
-    max_response_bytes: int
-    credentials: tuple[tuple[str, str], ...] = field(repr=False)
-    catalogue: Catalogue = field(repr=False)
-    identity: tuple[object, ...] = field(repr=False)
-    problem: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NamespaceEntry:
-    """A namespace and the upstream that it mounts (None when nothing usable is), and from where it may be called."""
-
-    id: int
-    slug: str
-    rules: RuleSet
-    upstream: UpstreamEntry | None
-    networks: tuple[Network, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyEntry:
-    """A key that is not revoked.
-
-    `sees_all`: it may read everybody's figures; `networks`: from where it works, None for anywhere.
-    """
-
-    id: int
-    user_id: str
-    all_namespaces: bool
-    expires_at: float | None
-    terms: Terms | None
-    sees_all: bool = False
-    networks: tuple[Network, ...] | None = None
-    team_id: int | None = None
-    team: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What one key may do in one namespace, ready to be decided on.
-
-    `limits` and `quotas` hold for every request, `tool_limits` and `tool_quotas` for calls of the tools that their
-    rules name.
-    """
-
-    namespace: NamespaceEntry
-    view: View
-    limits: tuple[Limit, ...]
-    tool_limits: tuple[tuple[NameRule, Limit], ...] = ()
-    quotas: tuple[Budget, ...] = ()
-    tool_quotas: tuple[tuple[NameRule, Budget], ...] = ()
-
-    def limits_of(self, tool: str) -> tuple[Limit, ...]:
-        """Return the limits of a call of `tool`."""
-        return (*self.limits, *(limit for rule, limit in self.tool_limits if rule.allows(tool)))
-
-    def quotas_of(self, tool: str) -> tuple[Budget, ...]:
-        """Return the quotas of a call of `tool`."""
-        return (*self.quotas, *(budget for rule, budget in self.tool_quotas if rule.allows(tool)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +50,7 @@ class Snapshot:
     revoked: dict[bytes, int] = field(repr=False)
     grants: dict[tuple[int, int], tuple[RuleSet, int, Terms | None]] = field(repr=False)
     anonymous: KeyEntry | None = None
+    holds: Holds = field(default_factory=Holds)
     built_in_ms: float = 0.0
     limit_rules: tuple[LimitRule, ...] = ()
     quota_rules: tuple[QuotaRule, ...] = ()
@@ -157,7 +77,17 @@ class Snapshot:
         catalogue = namespace.upstream.catalogue if namespace.upstream else Catalogue()
         view = View(namespace.rules, grant[0] if grant else None, catalogue)
         limits = compile_limits(key, namespace, grant[1:] if grant else None, self.limit_rules)
-        return Access(namespace, view, *limits, *compile_budgets(key, namespace, self.quota_rules))
+        upstream_id = namespace.upstream.id if namespace.upstream else 0
+        caps = (key.cap, namespace.upstream.cap if namespace.upstream else None)
+        return Access(
+            namespace,
+            view,
+            *limits,
+            *compile_budgets(key, namespace, self.quota_rules),
+            tuple(cap for cap in caps if cap is not None),
+            self.holds.of(key.id, key.user_id, namespace.id, upstream_id),
+            self.holds.of_tools(namespace.id, upstream_id),
+        )
 
 
 def newest_marker() -> int:
@@ -189,7 +119,7 @@ def load() -> Snapshot:
     if anonymous is not None:
         keys[anonymous.id] = anonymous
     found = namespaces, upstreams, keys, secrets, revoked, grants, anonymous
-    return Snapshot(marker, *found, elapsed, rules, quota_rules)
+    return Snapshot(marker, *found, _load_holds(), elapsed, rules, quota_rules)
 
 
 def _or_default(value: Any, default: Any) -> Any:
@@ -231,6 +161,8 @@ def _upstream_entry(
         logger.error("an upstream's URL is refused: %s", error, extra={"upstream": upstream.slug})
     era = upstream.era if upstream.era != "auto" else upstream.detected_era
     connect_s = _or_default(upstream.connect_timeout_s, settings.CONNECT_TIMEOUT_S)
+    threshold = _or_default(upstream.circuit_breaker_threshold, settings.BREAKER_THRESHOLD)
+    recovery_s = _or_default(upstream.circuit_breaker_timeout, settings.BREAKER_RECOVERY_S)
     return UpstreamEntry(
         id=upstream.pk,
         slug=upstream.slug,
@@ -247,6 +179,16 @@ def _upstream_entry(
         catalogue=Catalogue.build(names),
         identity=(upstream.pk, upstream.url, era, tuple(credentials), connect_s),
         problem=problem,
+        cap=Cap(
+            upstream.pk * 2,
+            _or_default(upstream.max_concurrency, settings.UPSTREAM_CONCURRENCY),
+            _or_default(upstream.queue_length, settings.QUEUE_LENGTH),
+            _or_default(upstream.queue_wait_s, settings.QUEUE_WAIT_S),
+            "upstream",
+        ),
+        breaking=Breaking(threshold, recovery_s, settings.BREAKER_PROBES) if threshold else None,
+        max_retries=_or_default(upstream.max_retries, settings.MAX_RETRIES),
+        trust_annotations=upstream.trust_annotations,
     )
 
 
@@ -254,10 +196,46 @@ def _load_namespaces(upstreams: dict[int, UpstreamEntry]) -> dict[str, Namespace
     mounts = dict(Mount.objects.order_by().values_list("namespace_id", "upstream_id"))
     return {
         row[1]: NamespaceEntry(
-            row[0], row[1], _rule_set(row[4:]), upstreams.get(mounts.get(row[0], 0)), compiled(*row[2:4])
+            row[0],
+            row[1],
+            _rule_set(row[7:]),
+            upstreams.get(mounts.get(row[0], 0)),
+            compiled(*row[5:7]),
+            _repeats(row[2], row[3]),
+            row[4],
         )
-        for row in Namespace.objects.filter(enabled=True).values_list("id", "slug", *_ADDRESSES, *_RULE_COLUMNS)
+        for row in Namespace.objects.filter(enabled=True).values_list(
+            *("id", "slug", "identical_calls", "identical_window_s", "progress_extends_total"),
+            *_ADDRESSES,
+            *_RULE_COLUMNS,
+        )
     }
+
+
+def _repeats(most: int | None, window_s: float | None) -> RepeatLimit | None:
+    most = _or_default(most, settings.IDENTICAL_CALLS)
+    return RepeatLimit(most, _or_default(window_s, settings.IDENTICAL_WINDOW_S)) if most else None
+
+
+def _load_holds() -> Holds:
+    """Read the quarantines; those that are over are left out, and each call looks at the clock for the others."""
+    holds = Holds()
+    rows = Quarantine.objects.in_force().order_by("id")
+    for scope, key_id, user_id, tool, namespace_id, upstream_id, reason, ends_at in rows.values_list(
+        "scope", "key_id", "user_id", "tool", "namespace_id", "upstream_id", "reason", "ends_at"
+    ):
+        hold = Hold(scope, reason, ends_at.timestamp() if ends_at else None)
+        if scope == Scope.TOOL:
+            holds.tools.append((tool, namespace_id, upstream_id, hold))
+        elif scope == Scope.USER:
+            holds.users.setdefault(user_id, []).append(hold)
+        elif scope == Scope.KEY:
+            holds.keys.setdefault(key_id, []).append(hold)
+        elif scope == Scope.NAMESPACE:
+            holds.namespaces.setdefault(namespace_id, []).append(hold)
+        else:
+            holds.upstreams.setdefault(upstream_id, []).append(hold)
+    return holds
 
 
 def _rule_set(columns: tuple[Any, ...]) -> RuleSet:
@@ -293,33 +271,33 @@ def _load_limit_rules(defaults: Defaults) -> tuple[LimitRule, ...]:
 def _load_quota_rules() -> tuple[QuotaRule, ...]:
     return tuple(
         QuotaRule(
-            *row[:4],
-            counts_bytes=row[4] == Measure.RESPONSE_BYTES,
-            monthly=row[5] == Period.MONTH,
-            hard=row[6],
-            warn_percent=row[7],
-            namespace_id=row[8],
-            user_id=row[9],
-            team_id=row[10],
-            tools=NameRule.build("listed", row[11], ()) if row[11] else None,
+            pk,
+            slug,
+            counted,
+            amount,
+            counts_bytes=measure == Measure.RESPONSE_BYTES,
+            monthly=period == Period.MONTH,
+            hard=hard,
+            warn_percent=warn_percent,
+            namespace_id=namespace_id,
+            user_id=user_id,
+            team_id=team_id,
+            tools=NameRule.build("listed", tools, ()) if tools else None,
         )
-        for row in Quota.objects.filter(enabled=True)
-        .order_by("id")
-        .values_list(
-            "id",
-            "slug",
-            "counted",
-            "amount",
-            "measure",
-            "period",
-            "hard",
-            "warn_percent",
-            "namespace_id",
-            "user_id",
-            "team_id",
-            "tools",
+        for pk, slug, counted, amount, measure, period, hard, warn_percent, namespace_id, user_id, team_id, tools in (
+            Quota.objects.filter(enabled=True)
+            .order_by("id")
+            .values_list(
+                *("id", "slug", "counted", "amount", "measure", "period", "hard", "warn_percent"),
+                *("namespace_id", "user_id", "team_id", "tools"),
+            )
         )
     )
+
+
+def _key_cap(key_id: int, most: int | None) -> Cap | None:
+    most = _or_default(most, settings.KEY_CONCURRENCY)
+    return Cap(key_id * 2 + 1, most, settings.QUEUE_LENGTH, settings.QUEUE_WAIT_S, "key") if most else None
 
 
 def _load_keys(
@@ -328,20 +306,11 @@ def _load_keys(
     keys: dict[int, KeyEntry] = {}
     ended: set[int] = set()
     rows = ApiKey.objects.order_by().values_list(
-        "id",
-        "user_id",
-        "all_namespaces",
-        "expires_at",
-        "revoked_at",
-        "sees",
+        *("id", "user_id", "all_namespaces", "expires_at", "revoked_at", "sees"),
         *_ADDRESSES,
-        "team_id",
-        "team__slug",
-        "requests_per_minute",
-        "burst",
-        "algorithm",
+        *("team_id", "team__slug", "max_concurrency", "requests_per_minute", "burst", "algorithm"),
     )
-    for pk, user_id, everywhere, expires_at, revoked_at, sees, mode, listed, team_id, team, *limit in rows:
+    for pk, user_id, everywhere, expires_at, revoked_at, sees, mode, listed, team_id, team, most, *limit in rows:
         if revoked_at is not None:
             ended.add(pk)
             continue
@@ -356,6 +325,7 @@ def _load_keys(
             compiled(mode, listed),
             team_id,
             team or "",
+            _key_cap(pk, most),
         )
     secrets: dict[bytes, tuple[KeyEntry, float | None]] = {}
     revoked: dict[bytes, int] = {}

@@ -90,6 +90,8 @@ class StreamRelay:
                 value = read_message(event.data) if event.data else None
                 if value is not None and self.desk.answers(value):
                     return value, event.data or b""
+                if value is not None and value.get("method") == "notifications/progress":
+                    self._note_progress()
         raise UpstreamFailed("The upstream's stream ended without an answer.", reason="answer_missing")
 
     async def _events(self) -> AsyncIterator[list[Event]]:
@@ -122,6 +124,8 @@ class StreamRelay:
         if not is_response(value):
             if value.get("method") == "notifications/subscriptions/acknowledged":
                 self._note_granted(value)
+            elif value.get("method") == "notifications/progress":
+                self._note_progress()
             return event.encode() if self._may_pass(value) else None
         if not self.desk.answers(value):
             return None
@@ -131,6 +135,12 @@ class StreamRelay:
         encoded = event.encode()
         self.exchange.conclude(200, outcome, code=code, size=len(encoded))
         return encoded
+
+    def _note_progress(self) -> None:
+        """Put the call's total deadline off, where the namespace wants that."""
+        access, deadline = self.exchange.access, self.exchange.deadline
+        if access is not None and access.namespace.progress_extends_total and deadline is not None:
+            deadline.extend()
 
     def _note_granted(self, value: dict[str, Any]) -> None:
         params = value.get("params")

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from proxy.brakes import Hold, first
 from proxy.errors import Limited, Unauthenticated
 from proxy.exchange import Exchange, StreamEnded
 from proxy.list_changes import notices
 from proxy.stream_counts import StreamCounts
 
 if TYPE_CHECKING:
+    from proxy.entries import Access
     from proxy.snapshot import Snapshot
 
 
@@ -21,6 +23,13 @@ def _withdrawn(exchange: Exchange) -> Exception:
     if exchange.long_lived:
         return StreamEnded("access_withdrawn")
     return Unauthenticated("This key may no longer be used here.", reason="access_withdrawn")
+
+
+def _held(exchange: Exchange, access: Access, now: float) -> Hold | None:
+    """Return the quarantine that stops a stream, if there is one."""
+    message = exchange.message
+    tool = message.name if message is not None and message.method == "tools/call" else None
+    return first((*access.holds, *access.held_tools.get(tool or "", ())), now)
 
 
 class Streams:
@@ -62,14 +71,17 @@ class Streams:
                 exchange.abort(StreamEnded(reason))
 
     def end_withdrawn(self, snapshot: Snapshot, now: float) -> None:
-        """End every stream whose key or namespace may no longer be used; `now` is seconds since 1970."""
+        """End every stream whose key or namespace may no longer be used, or is quarantined; `now`: since 1970."""
         for exchange in list(self._open):
             if exchange.key is None or exchange.access is None:
                 continue
             key = snapshot.keys.get(exchange.key.id)
             expired = key is None or (key.expires_at is not None and now >= key.expires_at)
-            if expired or key is None or snapshot.access(key, exchange.access.namespace.slug) is None:
+            access = None if expired or key is None else snapshot.access(key, exchange.access.namespace.slug)
+            if access is None:
                 exchange.abort(_withdrawn(exchange))
+            elif (access.holds or access.held_tools) and (hold := _held(exchange, access, now)) is not None:
+                exchange.abort(StreamEnded(hold.code) if exchange.long_lived else hold.refusal(now))
 
     def review(self, snapshot: Snapshot) -> None:
         """Hold every open stream against new rules from now on, and tell the standing ones that lists changed."""

@@ -22,7 +22,7 @@ from proxy.errors import UpstreamFailed, UpstreamTimeout
 from proxy.upstream_connection import READ_AHEAD_BYTES, UpstreamConnection, closed
 
 if TYPE_CHECKING:
-    from proxy.snapshot import UpstreamEntry
+    from proxy.entries import UpstreamEntry
 
 # Servers commonly close an idle connection after 5 s, and a POST may not be repeated.
 KEEP_ALIVE_S = 4.0

@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 
+from namespaces.tracking import CHANNEL, UP_CHANNEL
 from proxy.snapshot import Snapshot, load, newest_marker
 
 logger = logging.getLogger(__name__)
-CHANNEL = "gateway_configuration"
 POLL_LISTENING_S = 30.0
 POLL_ALONE_S = 1.0
 # Several commits close together cost one reading.
@@ -21,7 +21,7 @@ SETTLE_S = 0.01
 
 
 class SnapshotWatcher:
-    """Loads snapshots and hands each new one to `swap`.
+    """Loads snapshots and hands each new one to `swap`, and passing checks (upstream, notice) to `upstream_up`.
 
     `confirmed_at` (seconds of the monotonic clock) is when the database last said that the snapshot holds.
     """
@@ -31,10 +31,12 @@ class SnapshotWatcher:
         connect: Callable[[], Awaitable[psycopg.AsyncConnection[Any]]],
         in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
         swap: Callable[[Snapshot], None],
+        upstream_up: Callable[[int, int], None],
     ) -> None:
         self._connect = connect
         self._in_thread = in_thread
         self._swap = swap
+        self._upstream_up = upstream_up
         self._changed = asyncio.Event()
         self._listening = False
         self._marker = -1
@@ -78,6 +80,12 @@ class SnapshotWatcher:
                 logger.warning("the configuration cannot be read (%s); the one in force stays", type(error).__name__)
             self._complained = True
 
+    def _hear(self, payload: str) -> None:
+        """Hand on that a check found an upstream well."""
+        upstream_id, _, notice = payload.partition(" ")
+        if upstream_id.isdecimal() and notice.isdecimal():
+            self._upstream_up(int(upstream_id), int(notice) & 0xFFFFFFFFFFFFFFFF)
+
     async def _listen(self) -> None:
         """Hold a LISTEN connection; after each reconnect the configuration is read again."""
         pause = 0.1
@@ -85,10 +93,14 @@ class SnapshotWatcher:
             try:
                 async with await self._connect() as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
+                    await connection.execute(f"LISTEN {UP_CHANNEL}")
                     self._listening, pause = True, 0.1
                     self._changed.set()
-                    async for _ in connection.notifies():
-                        self._changed.set()
+                    async for notice in connection.notifies():
+                        if notice.channel == CHANNEL:
+                            self._changed.set()
+                        else:
+                            self._hear(notice.payload)
             except (psycopg.Error, OSError):
                 pass
             finally:

@@ -102,6 +102,7 @@ def read_keys(form: Form, document: Document) -> None:
         for name in ("expires_at", "revoked_at"):
             state(entry, columns, ApiKey, name, entry.moment(name))
         _limits(entry, columns)
+        state(entry, columns, ApiKey, "max_concurrency", entry.whole("max_concurrency"))
         state(entry, columns, ApiKey, "sees", entry.text("sees"))
         addresses(entry, columns, ApiKey)
         links = read_links(entry, document)

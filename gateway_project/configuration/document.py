@@ -102,6 +102,18 @@ class KeyEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """What is stopped, and why. `digests`: how a secret of the key may be stored; namespace and upstream by slug."""
+
+    path: str
+    line: int
+    columns: Columns
+    digests: tuple[bytes, ...] = field(default=(), repr=False)
+    namespace: str | None = None
+    upstream: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """A place in the file that names a namespace, an upstream, a team or an account, which must exist somewhere.
 
@@ -125,6 +137,7 @@ class Document:
     limits: dict[str, LimitEntry] = field(default_factory=dict)
     quotas: dict[str, QuotaEntry] = field(default_factory=dict)
     keys: list[KeyEntry] = field(default_factory=list)
+    quarantines: list[QuarantineEntry] = field(default_factory=list)
     sections: set[str] = field(default_factory=set)
     references: list[Reference] = field(default_factory=list)
 

@@ -12,8 +12,8 @@ import yaml
 from django.db import connection, transaction
 
 from gateway_project.configuration.schema import FORMAT_VERSION
-from gateway_project.configuration.servers import KINDS, TIMEOUTS
-from keys.models import ApiKey, Grant, Limits, Quota, RateLimit, Team
+from gateway_project.configuration.servers import KINDS, TIMEOUTS, WHOLE_NUMBERS
+from keys.models import ApiKey, Grant, Limits, Quarantine, Quota, RateLimit, Team
 from keys.redaction import redact
 from namespaces.address_columns import Addresses
 from namespaces.models import Namespace, Upstream, UpstreamCredential
@@ -50,6 +50,7 @@ class Exporter:
             teams = Team.objects.prefetch_related("memberships__account", "namespaces__namespace").order_by("slug")
             limits = RateLimit.objects.select_related("namespace").order_by("slug")
             quotas = Quota.objects.select_related("namespace", "team").order_by("slug")
+            quarantines = Quarantine.objects.select_related("namespace", "upstream").prefetch_related("key__secrets")
             keys = ApiKey.objects.select_related("team", "owner").prefetch_related("secrets", "grants__namespace")
             return {
                 "version": FORMAT_VERSION,
@@ -62,7 +63,27 @@ class Exporter:
                     (entry for row in keys if (entry := self._key(row))),
                     key=lambda entry: (entry["user_id"], entry["description"], entry["secrets"][0]["digest"]),
                 ),
+                "quarantines": sorted((entry for row in quarantines if (entry := self._quarantine(row))), key=str),
             }
+
+    def _quarantine(self, row: Quarantine) -> dict[str, Any] | None:
+        digests = sorted(bytes(one.digest).hex() for one in row.key.secrets.all()) if row.key else []
+        if row.key and not digests:
+            self.notes.append(f"The quarantine of {row.key} was left out with the key.")
+            return None
+        links = {"namespace": row.namespace, "upstream": row.upstream}
+        named = {
+            "digest": digests[0] if digests else None,
+            "user_id": row.user_id,
+            "tool": row.tool,
+            **{name: link.slug if link else None for name, link in links.items()},
+        }
+        return {
+            "scope": row.scope,
+            **{name: value for name, value in named.items() if value},
+            "reason": row.reason,
+            "ends_at": _moment(row.ends_at),
+        }
 
     def _upstream(self, row: Upstream) -> dict[str, Any]:
         if redact(row.url) != row.url:
@@ -74,8 +95,11 @@ class Exporter:
             "transport": row.transport,
             "era": row.era,
             "timeouts": {name: value for name, value in timeouts.items() if value is not None},
-            "max_response_bytes": row.max_response_bytes,
+            **{name: getattr(row, name) for name in WHOLE_NUMBERS},
             "health_interval": row.health_interval_s,
+            "queue_wait": row.queue_wait_s,
+            "circuit_breaker_timeout": row.circuit_breaker_timeout,
+            "trust_annotations": row.trust_annotations,
             "tags": list(row.tags),
             "enabled": row.enabled,
             "credentials": {one.header: self._credential(row, one) for one in row.credentials.all()},
@@ -109,6 +133,7 @@ class Exporter:
             "expires_at": _moment(row.expires_at),
             "revoked_at": _moment(row.revoked_at),
             **_limits(row),
+            "max_concurrency": row.max_concurrency,
             "secrets": [
                 {
                     "digest": bytes(one.digest).hex(),
@@ -148,6 +173,9 @@ def _namespace(row: Namespace) -> dict[str, Any]:
         "description": row.description,
         "enabled": row.enabled,
         "addresses": _addresses(row),
+        "identical_calls": row.identical_calls,
+        "identical_window": row.identical_window_s,
+        "progress_extends_total": row.progress_extends_total,
         **_rules(row),
     }
 

@@ -20,6 +20,7 @@ from gateway_project.configuration.document import (
     UpstreamEntry,
 )
 from gateway_project.configuration.errors import Problem
+from gateway_project.configuration.quarantine_plan import QuarantinePlan
 from gateway_project.configuration.team_plan import TeamPlan, lost_grants
 from keys.limit_models import Burst, window_problem
 from keys.models import ApiKey, Grant, KeySecret, Quota, RateLimit, TeamNamespace
@@ -59,9 +60,13 @@ class Plan:
         for quota in document.quotas.values():
             self._quota(quota)
         kept = [self._key(entry, prune) for entry in document.keys]
+        stopped = QuarantinePlan(document, self._secrets, kept, self._row)
+        stopped.compare(self._compare)
+        self.problems += stopped.problems
         self.changes += self._teams.departures
         self.warnings += self._teams.warnings
         if prune:
+            self.changes += stopped.prune() if "quarantines" in document.sections else []
             self._prune(document, {row.pk for row in kept if isinstance(row, ApiKey)})
         self.problems += self._teams.problems
 
@@ -126,6 +131,11 @@ class Plan:
     def _namespace_row(self, slug: str) -> Any:
         """Return the namespace of the database, or the change that makes it."""
         return self._rows.get(("namespace", slug)) or self._namespaces[slug]
+
+    def _row(self, kind: str, slug: str) -> Any:
+        """Return a namespace or an upstream of the database, or the change that makes it."""
+        known: dict[str, Any] = self._namespaces if kind == "namespace" else self._upstreams
+        return self._rows.get((kind, slug)) or known[slug]
 
     def _take_from_keys(self, leaving: Iterable[TeamNamespace]) -> None:
         for key, grant in lost_grants(leaving, self._grants_of, self._keys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from gateway_project.configuration import callers, limits, quotas, servers, teams
+from gateway_project.configuration import callers, limits, quarantines, quotas, servers, teams
 from gateway_project.configuration.defaults import read_server, refuse
 from gateway_project.configuration.document import Document, Known
 from gateway_project.configuration.errors import Problem
@@ -14,7 +14,7 @@ from keys.redaction import MASK
 
 FORMAT_VERSION = 1
 _SECTIONS = {"upstreams": ["upstreams"], "namespaces": ["namespaces"], "teams": ["teams"], "keys": ["keys"]}
-_SECTIONS |= {"limits": ["limits"], "quotas": ["quotas"]}
+_SECTIONS |= {"limits": ["limits"], "quotas": ["quotas"], "quarantines": ["quarantines"]}
 _SECTIONS["proxy"] = ["upstreams", "namespaces"]
 
 
@@ -42,6 +42,7 @@ def check(source: Source, known: Known, prune: bool = False) -> tuple[Document, 
     limit = callers.read_rate_limit(form.form("rate_limit")) if form.node("rate_limit") is not None else {}
     callers.read_auth(form.form("auth"), document, limit)
     callers.read_keys(form, document)
+    quarantines.read_quarantines(form, document)
     form.ignore("x-")
     if form.node("oauth") is not None:
         findings.warn(form.line_of("oauth"), ("oauth",), "is not supported and was left out")

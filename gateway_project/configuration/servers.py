@@ -12,6 +12,7 @@ from namespaces.models import Namespace, Upstream, UpstreamCredential
 from namespaces.validators import validate_header_name, validate_header_value, validate_slug
 
 KINDS = ("tools", "prompts", "resources")
+WHOLE_NUMBERS = ("max_response_bytes", "max_concurrency", "queue_length", "circuit_breaker_threshold", "max_retries")
 TIMEOUTS = {name: f"{name}_timeout_s" for name in ("connect", "first_byte", "idle", "total")}
 
 
@@ -69,8 +70,12 @@ def read_upstreams(form: Form, document: Document) -> None:
         for name, column in TIMEOUTS.items() if entry.node("timeouts") is not None else ():
             columns[column] = timeouts.checked(column_of(Upstream, column), timeouts.seconds(name), name)
         timeouts.finish()
-        state(entry, columns, Upstream, "max_response_bytes", entry.whole("max_response_bytes"))
+        for name in WHOLE_NUMBERS:
+            state(entry, columns, Upstream, name, entry.whole(name))
         state(entry, columns, Upstream, "health_interval", entry.seconds("health_interval"), "health_interval_s")
+        state(entry, columns, Upstream, "queue_wait", entry.seconds("queue_wait"), "queue_wait_s")
+        state(entry, columns, Upstream, "circuit_breaker_timeout", entry.seconds("circuit_breaker_timeout"))
+        state(entry, columns, Upstream, "trust_annotations", entry.flag("trust_annotations"))
         state(entry, columns, Upstream, "tags", entry.texts("tags"))
         state(entry, columns, Upstream, "enabled", entry.flag("enabled"))
         credentials = _credentials(entry.form("credentials")) if entry.node("credentials") is not None else None
@@ -86,6 +91,9 @@ def read_namespaces(form: Form, document: Document) -> None:
         columns: Columns = {}
         state(entry, columns, Namespace, "description", entry.text("description"))
         state(entry, columns, Namespace, "enabled", entry.flag("enabled"))
+        state(entry, columns, Namespace, "progress_extends_total", entry.flag("progress_extends_total"))
+        state(entry, columns, Namespace, "identical_calls", entry.whole("identical_calls"))
+        state(entry, columns, Namespace, "identical_window", entry.seconds("identical_window"), "identical_window_s")
         allowed, denied = entry.texts("allowed_tools"), entry.texts("denied_tools")
         own = entry.states("url")
         upstream = _own_upstream(entry, slug, document) if own else _named_upstream(entry, document)

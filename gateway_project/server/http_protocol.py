@@ -64,6 +64,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     draining: ClassVar[bool] = False  # the process stops: every answer closes its connection
 
     on_disconnect: Callable[[], None] | None = None
+    stalled = False  # the client took nothing of its answer and was cut
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin the deadline of the first head, also for a client that stays silent."""
@@ -77,7 +78,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._segment = 0
         self._extensions = {"gateway.connection": self}
         self._closer = _Closer(self)
-        self._sending = SendDeadline(self.loop, transport, self.limits.send_s)
+        self._sending = SendDeadline(self.loop, transport, self.limits.send_s, self._stall)
         self._timer: asyncio.TimerHandle | None = self.loop.call_later(self.limits.head_s, self._expire)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -123,6 +124,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         """The client has read."""
         super().resume_writing()
         self._sending.stop()
+
+    def _stall(self) -> None:
+        """Cut a client that takes nothing of what waits for it."""
+        self.stalled = True
+        self.transport.abort()
 
     def close(self) -> None:
         """Close once what was written has been taken, or is not taken in time."""

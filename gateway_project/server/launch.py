@@ -22,6 +22,7 @@ from gateway_project.server import database, listener, overview, pages
 from gateway_project.server.child import Child, Gate
 from gateway_project.server.supervisor import STATE_FILE, Supervisor
 from gateway_project.server.terminal import Terminal
+from namespaces import circuits
 
 _MANAGE = str(settings.BASE_DIR / "manage.py")
 _AFTER_A_CRASH_S = 5.0
@@ -139,7 +140,9 @@ def _stages(
 ) -> list[list[Child]]:
     """Return the children in the order in which they stop: who serves, who helps, who ships what they wrote."""
     table = settings.RUN_DIR / "ratelimit"
-    table.write_bytes(b"")  # counts of an earlier run would hold against nobody's calls of this one
+    for name in ("ratelimit", "places", "repeats", circuits.FILE):
+        # Counts of an earlier run would hold against nobody's calls of this one.
+        (settings.RUN_DIR / name).write_bytes(b"")
     (settings.RUN_DIR / "strangers").unlink(missing_ok=True)
     shutil.rmtree(settings.RUN_DIR / "metrics", ignore_errors=True)  # counters begin with the gateway
     common = demo.environment() if demo else {}

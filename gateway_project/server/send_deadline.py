@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import struct
 import termios
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,14 +19,24 @@ _INT = struct.Struct("i")
 
 
 class SendDeadline:
-    """Watches one transport while bytes wait in it. `allowed_s`: seconds in which at least one must be taken."""
+    """Watches one transport while bytes wait in it.
 
-    __slots__ = ("_allowed_s", "_idle_looks", "_loop", "_timer", "_transport", "_waiting")
+    `allowed_s`: seconds in which at least one byte must be taken; `cut`: called when none was.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, allowed_s: float) -> None:
+    __slots__ = ("_allowed_s", "_cut", "_idle_looks", "_loop", "_timer", "_transport", "_waiting")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        allowed_s: float,
+        cut: Callable[[], None],
+    ) -> None:
         self._loop = loop
         self._transport = transport
         self._allowed_s = allowed_s
+        self._cut = cut
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
@@ -49,7 +60,7 @@ class SendDeadline:
         self._idle_looks = self._idle_looks + 1 if waiting >= self._waiting else 0
         self._waiting = waiting
         if self._idle_looks >= _LOOKS:
-            self._transport.abort()
+            self._cut()
         else:
             self._timer = self._loop.call_later(self._allowed_s / _LOOKS, self._look)
 

@@ -9,7 +9,7 @@ from namespaces.rules import NameRule
 from proxy.limits.limit import MAX_WINDOW_REQUESTS, SLIDING_WINDOW, Limit
 
 if TYPE_CHECKING:
-    from proxy.snapshot import KeyEntry, NamespaceEntry
+    from proxy.entries import KeyEntry, NamespaceEntry
 
 
 class Terms(NamedTuple):

@@ -10,7 +10,7 @@ from namespaces.rules import NameRule
 from proxy.errors import Limited
 
 if TYPE_CHECKING:
-    from proxy.snapshot import KeyEntry, NamespaceEntry
+    from proxy.entries import KeyEntry, NamespaceEntry
 
 
 @dataclass(frozen=True, slots=True)

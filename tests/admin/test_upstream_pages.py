@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
+from namespaces import circuits
+from namespaces.circuits import CircuitTable
 from namespaces.models import CatalogueEntry, Namespace, Upstream, UpstreamCredential
+from proxy.breaker import Breaker, Breaking
 from tests.admin.pages import upstream_form
 
 ADD = "/admin/namespaces/upstream/add/"
@@ -218,3 +224,21 @@ def test_a_mounted_upstream_cannot_be_deleted_and_a_free_one_takes_its_catalogue
     assert "Are you sure" in text and "atalogue entry:" not in text
     assert admin.post(delete, {"post": "yes"}).status_code == 302
     assert not CatalogueEntry.objects.exists() and not Upstream.objects.filter(slug="free").exists()
+
+
+def test_the_circuit_breaker_shows_in_the_list_and_on_the_page(admin: Client, upstream: Upstream) -> None:
+    path = Path(settings.RUN_DIR) / circuits.FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert 'state-ok">closed' in admin.get(LIST).content.decode()
+    try:
+        circuit = Breaker(CircuitTable(path), upstream.pk, Breaking(2, 60.0, 3))
+        circuit.failed(0, time.monotonic())
+        assert "closed, 1 failed" in admin.get(LIST).content.decode()
+        circuit.failed(0, time.monotonic())
+        for where in (LIST, page(upstream)):
+            assert "open, next try in" in admin.get(where).content.decode()
+        assert "refused at once" in admin.get(page(upstream)).content.decode()
+        circuit.heed(1)
+        assert "half-open" in admin.get(LIST).content.decode()
+    finally:
+        path.unlink()

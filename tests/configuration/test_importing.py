@@ -108,6 +108,9 @@ def test_the_richer_format_sets_every_column(monkeypatch: pytest.MonkeyPatch) ->
     import_file(FILES / "config_native.yaml")
     tracker = Upstream.objects.get()
     assert (tracker.era, tracker.tags, tracker.max_response_bytes) == ("legacy", ["team-a", "prod"], 1048576)
+    assert (tracker.max_concurrency, tracker.queue_length, tracker.queue_wait_s) == (10, 20, 0.5)
+    assert (tracker.circuit_breaker_threshold, tracker.circuit_breaker_timeout) == (7, 90)
+    assert (tracker.max_retries, tracker.trust_annotations) == (2, True)
     times = (tracker.connect_timeout_s, tracker.first_byte_timeout_s, tracker.idle_timeout_s, tracker.total_timeout_s)
     assert times == (2.5, 30, 120, 600)
     assert {one.header: one.value.reveal() for one in tracker.credentials.all()} == {

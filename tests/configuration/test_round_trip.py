@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from gateway_project.configuration.exporting import Exporter
 from gateway_project.configuration.importing import import_file
 from keys import secrets
-from keys.models import ApiKey, RateLimit, Team
+from keys.models import ApiKey, Quarantine, RateLimit, Team
 from namespaces.models import Mount, Namespace, Upstream
 from namespaces.rules import check_pattern
 
@@ -83,13 +83,29 @@ upstreams = st.fixed_dictionaries(
         "total_timeout_s": seconds,
         "health_interval_s": st.none() | st.floats(1, 86400, allow_nan=False),
         "max_response_bytes": st.none() | st.integers(1024, 2**62),
+        "max_concurrency": st.none() | st.integers(1, 60_000),
+        "queue_length": st.none() | st.integers(0, 60_000),
+        "circuit_breaker_threshold": st.none() | st.integers(0, 10_000),
+        "circuit_breaker_timeout": st.none() | st.floats(0.1, 86400),
+        "max_retries": st.none() | st.integers(0, 10),
+        "trust_annotations": st.booleans(),
+        "queue_wait_s": st.none() | st.floats(0.001, 600),
         "tags": st.lists(texts.filter(bool), max_size=3, unique=True),
         "enabled": st.booleans(),
         "headers": st.dictionaries(headers, header_values, max_size=3),
     }
 )
 namespaces = st.fixed_dictionaries(
-    {"description": texts, "enabled": st.booleans(), "mounted": st.booleans(), **rules, **addresses}
+    {
+        "description": texts,
+        "enabled": st.booleans(),
+        "mounted": st.booleans(),
+        "identical_calls": st.none() | st.integers(0, 1_000_000),
+        "progress_extends_total": st.booleans(),
+        "identical_window_s": st.none() | st.floats(1, 86400),
+        **rules,
+        **addresses,
+    }
 )
 keys = st.fixed_dictionaries(
     {
@@ -100,6 +116,7 @@ keys = st.fixed_dictionaries(
         "revoked_at": moments,
         **limits,
         **addresses,
+        "max_concurrency": st.none() | st.integers(0, 60_000),
         "ends": st.lists(moments, min_size=1, max_size=3),
         "grants": st.lists(st.fixed_dictionaries({**rules, **limits}), max_size=2),
         "owner": st.none() | st.sampled_from(PEOPLE),
@@ -129,6 +146,15 @@ rate_limits = st.fixed_dictionaries(
         "enabled": st.booleans(),
     }
 )
+quarantines = st.fixed_dictionaries(
+    {
+        "scope": st.sampled_from(["key", "user", "tool", "namespace", "upstream"]),
+        "name": texts.filter(bool),
+        "narrow": st.sampled_from([(), ("namespace",), ("upstream",), ("namespace", "upstream")]),
+        "reason": texts.filter(bool),
+        "ends_at": moments,
+    }
+)
 worlds = st.fixed_dictionaries(
     {
         "upstreams": st.dictionaries(slugs, upstreams, max_size=3),
@@ -136,6 +162,7 @@ worlds = st.fixed_dictionaries(
         "teams": st.dictionaries(slugs, teams, max_size=2),
         "limits": st.dictionaries(slugs, rate_limits, max_size=3),
         "keys": st.lists(keys, max_size=3),
+        "quarantines": st.lists(quarantines, max_size=4),
     }
 )
 _numbers = itertools.count()
@@ -179,9 +206,30 @@ def build(world: dict[str, Any]) -> None:
             key.secrets.filter(expires_at=None).update(expires_at=end)
         for namespace, grant in zip(Namespace.objects.all(), columns["grants"], strict=False):
             key.grants.create(namespace=namespace, **grant)
+    for columns in world["quarantines"]:
+        stop(columns)
+
+
+def stop(columns: dict[str, Any]) -> None:
+    """Quarantine what a world says, where there is such a thing."""
+    firsts = {
+        "key": ApiKey.objects.first(),
+        "namespace": Namespace.objects.first(),
+        "upstream": Upstream.objects.first(),
+    }
+    scope = columns["scope"]
+    named: dict[str, Any] = {"user": {"user_id": columns["name"]}, "tool": {"tool": columns["name"]}}.get(scope, {})
+    if scope == "tool":
+        named |= {kind: firsts[kind] for kind in columns["narrow"]}
+    elif scope in firsts:
+        if firsts[scope] is None:
+            return
+        named[scope] = firsts[scope]
+    Quarantine.objects.create(scope=scope, reason=columns["reason"], ends_at=columns["ends_at"], **named)
 
 
 def empty() -> None:
+    Quarantine.objects.all().delete()
     RateLimit.objects.all().delete()
     ApiKey.objects.all().delete()
     Team.objects.all().delete()

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from namespaces.rules import NameRule, RuleSet
+from proxy.entries import KeyEntry, NamespaceEntry
 from proxy.limits.limit import MAX_WINDOW_REQUESTS
 from proxy.limits.rules import Defaults, LimitRule, Terms
-from proxy.snapshot import KeyEntry, NamespaceEntry
 from tests.gateway import ROOT
 
 PRINT = """

@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "GATEWAY_KEEP_ALIVE_COMMENT_S": "0.5",
     "GATEWAY_STREAMS_PER_KEY": "8",
     "GATEWAY_ALLOWED_ORIGINS": "https://console.example",
+    "GATEWAY_BREAKER_THRESHOLD": "0",  # each broken answer is looked at, however many came before it
     "GATEWAY_PROBE_INTERVAL_S": "0",  # nothing but the tests may reach the upstreams
 }
 

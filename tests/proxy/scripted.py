@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import uvloop
 
+from proxy.entries import Deadlines, UpstreamEntry
 from proxy.policy import Catalogue
-from proxy.snapshot import Deadlines, UpstreamEntry
 from proxy.upstream import UpstreamClient
 from tests.proxy.answers import answer
 

@@ -16,7 +16,7 @@ from tests.proxy.wire import Answer
 
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
-CALLS_WITH_A_REASON = {"EgressError": 0, "StreamEnded": 0, "end_standing": 0, "conclude": 2}
+CALLS_WITH_A_REASON = {"EgressError": 0, "StreamEnded": 0, "ClientGone": 0, "end_standing": 0, "conclude": 2}
 
 
 def documented() -> dict[str, tuple[str, str]]:

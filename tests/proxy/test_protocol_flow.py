@@ -263,12 +263,16 @@ def test_p30_readers_that_read_nothing_are_bounded_and_cut(caller: Caller) -> No
     def sockets() -> int:
         return len(os.listdir(f"/proc/{pid}/fd"))
 
+    time.sleep(5)  # until the connections of the tests before are closed, which idle ones are after 4 s
     assert caller.post("echo", tool_call()).status == 200
     before, descriptors = resident(), sockets()
-    # Small buffers: on a slow machine too, they are full by the deadline.
-    streams = [caller.open_stream("flood", tool_call(), receive_buffer=16 << 10) for _ in range(20)]
+    streams, most = [], 0
+    for _ in range(20):
+        # Small buffers: on a slow machine too, they are full by the deadline.
+        streams.append(caller.open_stream("flood", tool_call(), receive_buffer=16 << 10))
+        most = max(most, sockets())
+    assert most >= descriptors + 10, "hardly any was open beside another"
     time.sleep(1)
-    assert sockets() >= descriptors + 20
     assert resident() - before < 20 * (2 << 20), "more than 2 MiB a reader"
     assert caller.post("echo", tool_call()).status == 200
     wait_for(lambda: caller.seen("hostile")["open"] <= 1, 4, "the upstream's calls outlived their deadline")

@@ -15,11 +15,11 @@ import pytest
 
 from keys.quota_models import Period, period_of
 from namespaces.rules import NameRule, RuleSet
+from proxy.entries import KeyEntry, NamespaceEntry
 from proxy.errors import GatewayError, Limited, Unavailable
 from proxy.quotas import counters, purses
 from proxy.quotas.budget import Budget, QuotaRule
 from proxy.quotas.purses import Purses
-from proxy.snapshot import KeyEntry, NamespaceEntry
 from tests import databases
 
 NOBODY = {"spender": "key:1", "kind": "key", "scope": "alice #1"}

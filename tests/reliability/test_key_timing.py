@@ -17,9 +17,10 @@ import pytest
 
 from keys import secrets
 from proxy import auth
+from proxy.entries import KeyEntry
 from proxy.errors import Unauthenticated
 from proxy.head import Head
-from proxy.snapshot import KeyEntry, Snapshot
+from proxy.snapshot import Snapshot
 from tests.gateway import Gateway
 from tests.reliability.client import Connection, protocol_headers, tool_call
 from tests.reliability.conftest import KEYS, Figure

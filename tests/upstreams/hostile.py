@@ -3,6 +3,7 @@
 Run: `python -m tests.upstreams.hostile --port 0`. The READY line carries the base URL; `BASE/hang` hangs, and so on.
 The handshake (initialize, notifications, ping, server/discover) is answered correctly, so that a gateway gets as far as
 the call; `?all=1` plays the behaviour on every message, `?era=modern` speaks the modern era in the handshake.
+`BASE/switched` does what a request to `BASE/_switch/NAME?times=N` chose last.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import json
 import signal
+from dataclasses import replace
 from typing import Any
 
 from tests.upstreams import hostile_json, hostile_lists, hostile_stream, hostile_time, hostile_wire
@@ -23,6 +25,10 @@ PARTS = (hostile_json, hostile_lists, hostile_stream, hostile_time, hostile_wire
 BEHAVIOURS: tuple[str, ...] = tuple(REGISTER)
 BEHAVIOURS_BY_CASE: dict[str, tuple[str, ...]] = {case: tuple(names) for case, names in GROUPS.items()}
 MODERN = "2026-07-28"
+SWITCHED_TOOLS = [
+    {"name": name, "inputSchema": {"type": "object"}, "annotations": {hint: True}}
+    for name, hint in (("reads", "readOnlyHint"), ("puts", "idempotentHint"), ("writes", "openWorldHint"))
+]
 
 
 def _handshake_result(exchange: Exchange) -> dict[str, Any] | None:
@@ -69,6 +75,7 @@ class HostileUpstream:
 
     def __init__(self) -> None:
         self.seen = Seen()
+        self.switched, self.times = "ok", 0
 
     def connection(self) -> RawConnection:
         """A protocol for one accepted connection."""
@@ -82,6 +89,11 @@ class HostileUpstream:
                 self.seen.clear()
             await exchange.reply(self.seen.dump())
             return
+        if request.path.startswith("/_switch/"):
+            self.switched = request.path.removeprefix("/_switch/")
+            self.times = int(exchange.number("times", 1 << 30))
+            await exchange.reply(b"{}")
+            return
         self.seen.arrived(request.method, request.path, request.headers, request.body)
         self.seen.open += 1
         how = "disconnected"
@@ -94,6 +106,17 @@ class HostileUpstream:
 
     async def _route(self, exchange: Exchange) -> None:
         name = exchange.request.path.strip("/")
+        if name == "switched":
+            # What /_switch/NAME chose last, so many times, on every message; then all is well.
+            name = self.switched if self.times > 0 else "ok"
+            self.times -= 1
+            exchange = Exchange(exchange.connection, replace(exchange.request, target=f"/{name}"))
+            if name != "ok":
+                await REGISTER[name](exchange)
+                return
+            if exchange.request.message.get("method") == "tools/list":
+                await exchange.reply(exchange.dumped(result={"tools": SWITCHED_TOOLS}))
+                return
         if name == "canary":
             await exchange.reply(b'{"canary": "nothing may ever ask for this"}')
         elif name not in REGISTER:

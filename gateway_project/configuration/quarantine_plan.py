@@ -1,0 +1,77 @@
+"""What a file changes of the quarantines. A row is recognised by what it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gateway_project.configuration.changes import Change
+from gateway_project.configuration.document import Document, QuarantineEntry
+from gateway_project.configuration.errors import Problem
+from keys.models import KeySecret, Quarantine
+
+Subject = tuple[Any, ...]  # scope, user, tool, and key, namespace and upstream: rows, or the changes that make them
+Compare = Callable[..., Any]
+
+
+class QuarantinePlan:
+    """Compares the quarantines of a document with those of the database.
+
+    Args: secrets: those of the database by digest; made: what stands for each key of the file; row_of: the same for a
+    namespace or an upstream by its kind and name.
+    """
+
+    def __init__(
+        self, document: Document, secrets: dict[bytes, KeySecret], made: list[Any], row_of: Callable[[str, str], Any]
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._document = document
+        self._row_of = row_of
+        self._keys: dict[bytes, Any] = {digest: secret.key for digest, secret in secrets.items()}
+        for entry, key in zip(document.keys, made, strict=True):
+            if key is not None:
+                self._keys |= {digest: key for secret in entry.secrets for digest in secret.digests}
+        rows = Quarantine.objects.select_related("key", "namespace", "upstream").order_by("id")
+        self._left = list(rows)
+
+    def compare(self, compare: Compare) -> None:
+        """Note what must be written."""
+        for entry in self._document.quarantines:
+            fixed = self._fixed(entry)
+            if fixed is None:
+                continue
+            row = next((row for row in self._left if _subject_of(row) == _subject(fixed)), None)
+            if row is not None:
+                self._left.remove(row)
+            columns = {name: entry.columns[name] for name in ("reason", "ends_at") if name in entry.columns}
+            named = [
+                str(value) for value in (fixed["user_id"], fixed["tool"], entry.namespace, entry.upstream) if value
+            ]
+            path = f"quarantines.{fixed['scope']}{''.join(f' {name}' for name in named)}"
+            compare(path, Quarantine, row, columns, {**fixed, "set_by": "import_config"})
+
+    def prune(self) -> list[Change]:
+        """Return the changes that lift what the file leaves out."""
+        return [Change("-", f"quarantines.{row.scope} {row.subject}", Quarantine, row=row) for row in self._left]
+
+    def _fixed(self, entry: QuarantineEntry) -> dict[str, Any] | None:
+        key = None
+        if entry.digests:
+            key = next((self._keys[digest] for digest in entry.digests if digest in self._keys), None)
+            if key is None:
+                self.problems.append(Problem(entry.line, entry.path, "no key has this secret; leave the entry out"))
+                return None
+        return {
+            **{name: entry.columns.get(name, "") for name in ("scope", "user_id", "tool")},
+            "key": key,
+            "namespace": self._row_of("namespace", entry.namespace) if entry.namespace else None,
+            "upstream": self._row_of("upstream", entry.upstream) if entry.upstream else None,
+        }
+
+
+def _subject(columns: dict[str, Any]) -> Subject:
+    return tuple(columns[name] for name in ("scope", "user_id", "tool", "key", "namespace", "upstream"))
+
+
+def _subject_of(row: Quarantine) -> Subject:
+    return row.scope, row.user_id, row.tool, row.key, row.namespace, row.upstream
