@@ -133,9 +133,10 @@ def _read_file(path: Path) -> Series:
 
 
 class _OfProcess:
-    """The cells of this process: those that the data plane opened, or none yet."""
+    """What this process can tell: the cells that its data plane opened, or the directory of other processes'."""
 
     cells: Cells | None = None
+    directory: Path | None = None
 
 
 def open_for_process(directory: Path | None) -> Cells:
@@ -144,9 +145,15 @@ def open_for_process(directory: Path | None) -> Cells:
     return _OfProcess.cells
 
 
+def tell_of(directory: Path) -> None:
+    """Have `everything` tell what other processes count in `directory`; this one counts nothing."""
+    _OfProcess.directory = directory
+
+
 def everything() -> list[Series]:
     """Return what the processes of this host have counted, as far as this process can know."""
     own = _OfProcess.cells
-    if own is None:
-        return []
-    return [own.series()] if own.directory is None else read(own.directory)
+    if own is not None and own.directory is None:
+        return [own.series()]
+    directory = _OfProcess.directory if own is None else own.directory
+    return [] if directory is None else read(directory)

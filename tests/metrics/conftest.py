@@ -66,7 +66,8 @@ def configuration(url: str) -> dict[str, Any]:
     return {
         "upstreams": {
             "light": {"url": url, "era": "legacy", "timeouts": {"first_byte": "1s"}},
-            "dead": {"url": "http://127.0.0.1:10/mcp", "era": "legacy"},
+            # Each of its calls is to fail by itself, however many have before it.
+            "dead": {"url": "http://127.0.0.1:10/mcp", "era": "legacy", "circuit_breaker_threshold": 0},
         },
         "namespaces": {
             "open": {"upstream": "light"},
