@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
+from namespaces import circuits
 from namespaces.health import Health
 from proxy import auth
 from proxy.entries import KeyEntry
@@ -65,11 +66,16 @@ async def _readyz(scope: Scope, send: Send, begun: float) -> None:
     status = 207 if is_degraded(health) else 200
     state = {"status": "degraded" if status == 207 else "healthy"}
     if key is not None:
-        seen = _reachable(key)
+        reachable = _reachable(key)
+        seen = circuits.seen(reachable.values())
         state["upstreams"] = {
-            slug: {"healthy": one not in (Health.OFFLINE, Health.DEGRADED), "health": one}
+            slug: {
+                "healthy": one not in (Health.OFFLINE, Health.DEGRADED),
+                "health": one,
+                "circuit_state": seen[reachable[slug]].state,
+            }
             for slug, one in sorted(health.items())
-            if slug in seen
+            if slug in reachable
         }
         state["gateway_id"] = settings.GATEWAY_ID
     await _answer(scope, send, begun, status, json.dumps(state).encode(), b"application/json")
@@ -88,13 +94,13 @@ def _bearer(scope: Scope, head: Head) -> KeyEntry | None:
         raise runtime.strangers.judge(error, address, runtime.clock()) from None
 
 
-def _reachable(key: KeyEntry) -> set[str]:
-    """Return the upstreams that the namespaces of a key mount."""
+def _reachable(key: KeyEntry) -> dict[str, int]:
+    """Return the upstreams that the namespaces of a key mount: slug and number."""
     snapshot = runtime.usable
     if snapshot is None:
-        return set()
+        return {}
     return {
-        namespace.upstream.slug
+        namespace.upstream.slug: namespace.upstream.id
         for slug, namespace in snapshot.namespaces.items()
         if namespace.upstream is not None and snapshot.access(key, slug) is not None
     }

@@ -14,7 +14,7 @@ from analytics.dashboard.page import Page
 from analytics.dashboard.selection import choice_of
 from analytics.dashboard.tables import Cell, Column, Empty, Table, latency_cell, name_cell
 from keys.visibility import upstreams_for
-from namespaces import health
+from namespaces import circuits, health
 from namespaces.health import Health, Uptime
 from namespaces.models import HealthSpan, Upstream
 
@@ -74,7 +74,8 @@ def _sample(state: Health) -> SafeString:
 
 
 def _upstreams(look: Look, shown: Sequence[Upstream], spans: dict[int, list[HealthSpan]], window: str) -> Table:
-    rows = [_row(look, upstream, spans[upstream.pk], window) for upstream in shown[:MAX_UPSTREAMS]]
+    seen = circuits.seen([upstream.pk for upstream in shown])
+    rows = [_row(look, upstream, spans[upstream.pk], seen[upstream.pk], window) for upstream in shown[:MAX_UPSTREAMS]]
     uptimes = tuple(Column(label, True, hint=f"Uptime of the last {label}.") for label in WINDOWS)
     return Table(
         "health-upstreams",
@@ -94,7 +95,7 @@ def _upstreams(look: Look, shown: Sequence[Upstream], spans: dict[int, list[Heal
     )
 
 
-def _row(look: Look, upstream: Upstream, spans: list[HealthSpan], window: str) -> list[Cell]:
+def _row(look: Look, upstream: Upstream, spans: list[HealthSpan], circuit: circuits.Seen, window: str) -> list[Cell]:
     now = look.reading.now
     status = getattr(upstream, "status", None)
     state = Health(health.current(upstream, now))
@@ -105,12 +106,21 @@ def _row(look: Look, upstream: Upstream, spans: list[HealthSpan], window: str) -
     strip = svg.health_strip(slots_of(spans, now - length, now, slots), f"{upstream.slug}, {summary}")
     return [
         name_cell(upstream.slug, look.url("upstream", upstream.slug)),
-        Cell(state.label, tone=TONES[state]),
+        _state_cell(state, circuit),
         Cell(formatting.moment(since), moment=since.isoformat()) if since else Cell(formatting.NONE, is_quiet=True),
         *(_uptime_cell(uptime) for uptime in uptimes.values()),
         latency_cell(status.latency_ms if status is not None and status.ok else None),
         Cell("", drawing=strip),
     ]
+
+
+def _state_cell(state: Health, circuit: circuits.Seen) -> Cell:
+    """Return the state; where calls are held back from the upstream, that too."""
+    if circuit.state == circuits.CLOSED:
+        return Cell(state.label, tone=TONES[state])
+    words = circuit.state.replace("_", "-")
+    hint = f"Calls on this host are refused after {circuit.failures} failures in a row, until some get through."
+    return Cell(f"{state.label}, circuit {words}", tone="error", hint=hint)
 
 
 def _uptime_cell(uptime: Uptime) -> Cell:

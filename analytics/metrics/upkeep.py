@@ -18,23 +18,25 @@ from analytics import journal, queries, rollups
 from analytics.models import JournalFile
 from analytics.queries import Measures
 from keys.visibility import Scope
-from namespaces import health
+from namespaces import circuits, health
 from namespaces.health import Health
 from namespaces.models import Upstream
 
 # B.7's gauges and /api/v1/metrics look back equally far.
 WINDOW = timedelta(hours=1)
+_CIRCUITS = (circuits.CLOSED, circuits.OPEN, circuits.HALF_OPEN)  # C.4's numbers
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamFigures:
-    """What the checks say of an enabled upstream."""
+    """What the checks say of an enabled upstream, and its circuit on this host."""
 
     slug: str
     health: str
     ping_ms: float | None
     failing_checks: int
     recoveries: int
+    circuit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,23 @@ def read_database() -> DatabaseFigures:
     with queries.reading() as reading:
         view = queries.View(reading.now - WINDOW, reading.now, Scope())
         last_hour = queries.totals(reading, view)
-    checked = Upstream.objects.filter(enabled=True).select_related("status").order_by("slug")
-    return DatabaseFigures(shipped, [_figures(upstream) for upstream in checked], lag_s, last_hour)
+    checked = list(Upstream.objects.filter(enabled=True).select_related("status").order_by("slug"))
+    seen = circuits.seen([upstream.pk for upstream in checked])
+    figures = [_figures(upstream, seen[upstream.pk].state) for upstream in checked]
+    return DatabaseFigures(shipped, figures, lag_s, last_hour)
 
 
-def _figures(upstream: Upstream) -> UpstreamFigures:
+def _figures(upstream: Upstream, circuit: str) -> UpstreamFigures:
     status = getattr(upstream, "status", None)
     if status is None:
-        return UpstreamFigures(upstream.slug, health.current(upstream), None, 0, 0)
+        return UpstreamFigures(upstream.slug, health.current(upstream), None, 0, 0, circuit)
     return UpstreamFigures(
         upstream.slug,
         health.current(upstream),
         status.latency_ms if status.ok else None,
         status.failing_checks,
         status.recoveries,
+        circuit,
     )
 
 
@@ -131,7 +136,13 @@ def _of_upstreams(upstreams: Sequence[UpstreamFigures]) -> Iterator[Metric]:
     recoveries = CounterMetricFamily(
         "mcp_gateway_server_reconnects", "How often the upstream answered again after it had not.", labels=("server",)
     )
+    circuit = GaugeMetricFamily(
+        "mcp_gateway_circuit_breaker_state",
+        "The upstream's circuit on this host: 0 closed, 1 open, 2 half-open.",
+        labels=("upstream",),
+    )
     for one in upstreams:
+        circuit.add_metric((one.slug,), _CIRCUITS.index(one.circuit))
         if one.health != Health.UNKNOWN:
             up.add_metric((one.slug,), float(one.health != Health.OFFLINE))
         for state in Health.values:
@@ -140,7 +151,7 @@ def _of_upstreams(upstreams: Sequence[UpstreamFigures]) -> Iterator[Metric]:
             ping.add_metric((one.slug,), one.ping_ms)
         attempts.add_metric((one.slug,), one.failing_checks)
         recoveries.add_metric((one.slug,), one.recoveries)
-    yield from (up, status, ping, attempts, recoveries)
+    yield from (up, status, ping, attempts, recoveries, circuit)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
