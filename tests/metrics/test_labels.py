@@ -18,17 +18,21 @@ AT_ONCE = 20
 
 
 async def _send_all(gateway: Gateway, number: int) -> None:
-    """Make calls whose every name is made up: tool, method, namespace, verb and key."""
+    """Make calls whose every name is made up: tool, method, namespace, key and resource."""
     numbers = iter(range(number))
     good = {"Authorization": f"Bearer {KEYS['alice']}", "Content-Type": "application/json"}
 
     async def work(client: httpx.AsyncClient) -> None:
         for n in numbers:
             kind = n % 5
-            body = tool(f"made-up-{n}") if kind == 0 else {"jsonrpc": "2.0", "id": 1, "method": f"made/up{n}"}
+            body = {"jsonrpc": "2.0", "id": 1, "method": f"made/up{n}"}
+            if kind == 0:
+                body = tool(f"made-up-{n}")
+            elif kind == 4:
+                body |= {"method": "resources/read", "params": {"uri": f"made://up/{n}"}}
             url = gateway.url(f"made-up-{n}" if kind == 2 else "open")
             headers = good if kind != 3 else good | {"Authorization": f"Bearer {secrets.generate()}"}
-            await client.request(f"MADEUP{n}" if kind == 4 else "POST", url, headers=headers, content=json.dumps(body))
+            await client.post(url, headers=headers, content=json.dumps(body))
 
     async with httpx.AsyncClient(timeout=60) as client:
         await asyncio.gather(*(work(client) for _ in range(AT_ONCE)))

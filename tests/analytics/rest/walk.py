@@ -28,5 +28,7 @@ def endpoints() -> dict[str, Any]:
 
 ENDPOINTS = endpoints()
 PATHS = sorted(ENDPOINTS)
+# All but the one that asks for the state of upstreams and reads no call.
+OF_THE_LOG = [path for path in PATHS if path != "/api/v1/health"]
 # Those whose answer has a table.
 TABLES = [path for path in PATHS if any(renderer.format == "csv" for renderer in ENDPOINTS[path].renderer_classes)]
