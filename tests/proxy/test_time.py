@@ -67,6 +67,7 @@ def gateway(start_gateway: Callable[..., Gateway]) -> Iterator[Gateway]:
         env = {
             "GATEWAY_PROBE_INTERVAL_S": "0",
             "GATEWAY_BODY_TIMEOUT_S": str(BODY_S),
+            "GATEWAY_SEND_TIMEOUT_S": str(BODY_S),
             "GATEWAY_MAX_REQUEST_BYTES": str(2 * ANSWER_BYTES),
             "GATEWAY_KEEP_ALIVE_COMMENT_S": "0.5",
         }
