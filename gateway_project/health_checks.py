@@ -17,7 +17,8 @@ from django.utils import timezone
 from analytics import queries
 from analytics.queries import View
 from keys.visibility import Scope
-from namespaces import catalogue, health, probe
+from namespaces import catalogue, circuits, health, probe
+from namespaces.circuits import Seen
 from namespaces.health import NO_TRAFFIC, Traffic
 from namespaces.health_models import Health
 from namespaces.models import Upstream
@@ -31,8 +32,9 @@ DEADLINE_S = 10.0
 _STAND_BY_S = 5.0
 _TRAFFIC_WINDOW = timedelta(minutes=1)
 _TRAFFIC_EVERY_S = 10.0
-# A check that the traffic asks for comes at most so often.
-_URGENT_EVERY_S = 5.0
+# A check that the traffic asks for comes at most so often; and so often those of an upstream that is away, whose calls
+# are held back until a check passes.
+_URGENT_EVERY_S, _AWAY_EVERY_S = 5.0, 2.0
 
 
 def recent_traffic() -> dict[str, Traffic]:
@@ -73,6 +75,7 @@ class HealthKeeper:
         self._begun_at: dict[int, float] = {}  # of the last check
         self._listed_at: dict[int, float] = {}  # of the last look at the lists
         self._seen: dict[int, datetime] = {}  # when an upstream's configuration had last changed
+        self._circuits: dict[int, Seen] = {}
         self._traffic: dict[str, Traffic] = {}
         self._traffic_at = float("-inf")
 
@@ -105,6 +108,7 @@ class HealthKeeper:
     def _tend(self, upstreams: Sequence[Upstream]) -> None:
         """Begin the checks that are due."""
         now = time.monotonic()
+        self._circuits = circuits.seen([upstream.pk for upstream in upstreams])
         if now - self._traffic_at >= _TRAFFIC_EVERY_S:
             self._traffic, self._traffic_at = recent_traffic(), now
         for upstream in upstreams:
@@ -121,7 +125,16 @@ class HealthKeeper:
             return True
         if self._seen.get(upstream.pk) != upstream.updated_at:
             return True
-        return now - last >= min(every_s, _URGENT_EVERY_S if self._contradicts(upstream) else every_s)
+        if self._is_away(upstream):
+            every_s = min(every_s, _AWAY_EVERY_S)
+        elif self._contradicts(upstream):
+            every_s = min(every_s, _URGENT_EVERY_S)
+        return now - last >= every_s
+
+    def _is_away(self, upstream: Upstream) -> bool:
+        """Return whether the last check failed, or calls on this host are held back."""
+        status = getattr(upstream, "status", None)
+        return (status is not None and not status.ok) or self._circuits[upstream.pk].state != circuits.CLOSED
 
     def _contradicts(self, upstream: Upstream) -> bool:
         """Return whether the traffic says something else than the last check did."""

@@ -19,6 +19,7 @@ _OWN = frozenset(
     b"connection keep-alive proxy-connection te trailer upgrade expect forwarded x-forwarded-for x-forwarded-proto"
     b" x-forwarded-host x-forwarded-port x-real-ip".split()
 )
+_BODY = frozenset((b"content-length", b"transfer-encoding"))
 _FRAMING = frozenset((b"connection", b"keep-alive", b"transfer-encoding"))
 # More than browsers of a team ask for at a time; what comes beyond is told to come back.
 MAX_OPEN = 100
@@ -132,7 +133,10 @@ class _Body:
 def _outgoing(request: dict[str, Any], body: _Body) -> httpcore.Request:
     """Return the request as the pages' process gets it: the target as it came, and who the client is."""
     client = request.get("client")
-    headers = [(name, value) for name, value in request["headers"] if name not in _OWN]
+    names = {name for name, _ in request["headers"]}
+    # Of a request to switch protocols no body is read, whatever it says of one.
+    dropped = _OWN | _BODY if b"upgrade" in names else _OWN
+    headers = [(name, value) for name, value in request["headers"] if name not in dropped]
     if client:
         headers.append((b"x-forwarded-for", client[0].encode()))
     headers += [(b"x-forwarded-proto", request["scheme"].encode()), (b"connection", b"close")]

@@ -89,7 +89,12 @@ def test_the_list_says_what_each_is_for(admin: Client, namespace: Namespace) -> 
 
 def test_it_stands_in_the_navigation_beside_the_keys(admin: Client) -> None:
     sections = {section["name"]: section for section in admin.get(reverse("admin:index")).context["app_list"]}
-    assert [model["object_name"] for model in sections["Access"]["models"]] == ["ApiKey", "RateLimit", "Quota"]
+    assert [model["object_name"] for model in sections["Access"]["models"]] == [
+        "ApiKey",
+        "RateLimit",
+        "Quota",
+        "Quarantine",
+    ]
 
 
 def test_only_who_may_sees_and_changes_limits(make_staff: Any) -> None:

@@ -209,8 +209,8 @@ def test_last_use_of_keys_moves_forward_only(
     for number in (1, 2):
         log_connection.execute(
             "INSERT INTO keys_apikey"
-            " (id, user_id, description, all_namespaces, sees, created_by, created_at, updated_at)"
-            " VALUES (%s, 'alice', '', true, 'own', '', now(), now())",
+            " (id, user_id, description, all_namespaces, sees, algorithm, addresses_mode, addresses_listed, created_by,"
+            " created_at, updated_at) VALUES (%s, 'alice', '', true, 'own', '', 'all', '{}', '', now(), now())",
             (number,),
         )
     now = time.time()
@@ -236,8 +236,8 @@ def test_deleting_keys_and_shipping_their_calls_do_not_disturb_each_other(
     log_connection.execute("TRUNCATE keys_apikey CASCADE")
     log_connection.execute(
         "INSERT INTO keys_apikey"
-        " (id, user_id, description, all_namespaces, sees, created_by, created_at, updated_at)"
-        " VALUES (5, 'alice', '', true, 'own', '', now(), now())"
+        " (id, user_id, description, all_namespaces, sees, algorithm, addresses_mode, addresses_listed, created_by,"
+        " created_at, updated_at) VALUES (5, 'alice', '', true, 'own', '', 'all', '{}', '', now(), now())"
     )
     recorder, one = Recorder(journal, 1 << 20), make_shipper()
     ids = put(recorder, 1, key_id=5)

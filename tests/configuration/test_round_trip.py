@@ -261,7 +261,8 @@ def undone() -> Iterator[None]:
 
 
 @given(worlds)
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(300)
+@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 def test_an_export_imports_into_an_empty_database_and_exports_the_same(world: dict[str, Any]) -> None:
     with undone():
         build(world)
@@ -275,7 +276,8 @@ def test_an_export_imports_into_an_empty_database_and_exports_the_same(world: di
 
 
 @given(worlds, worlds)
-@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(300)
+@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_an_export_with_prune_brings_any_database_back(world: dict[str, Any], other: dict[str, Any]) -> None:
     with undone():
         build(world)

@@ -84,8 +84,8 @@ def test_an_upstream_that_dies_and_comes_back_is_seen_everywhere(
     assert readyz(gateway).json() == {"status": "degraded"}, "a stranger learns no name"
     told = readyz(gateway, "everywhere").json()
     assert told["upstreams"] == {
-        "first": {"healthy": False, "health": "offline"},
-        "second": {"healthy": True, "health": "online"},
+        "first": {"healthy": False, "health": "offline", "circuit_state": "closed"},
+        "second": {"healthy": True, "health": "online", "circuit_state": "closed"},
     }
     assert list(readyz(gateway, "first-only").json()["upstreams"]) == ["first"]
     assert str(first.port) not in str(told) and "127.0.0.1" not in str(told)

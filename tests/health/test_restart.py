@@ -54,7 +54,7 @@ async def test_bare_calls_are_healed_inside(
     make_gateway: Callable[..., Gateway], make_server: Callable[..., Server]
 ) -> None:
     server = make_server()
-    gateway = make_gateway(workers=2, config=configuration(server.url), env={"GATEWAY_PROBE_INTERVAL_S": "0"})
+    gateway = make_gateway(workers=2, config=configuration(server.url))
     for _ in range(2):
         ends: list[tuple[float, int]] = []
         load = asyncio.create_task(_load(gateway, 12, ends))

@@ -76,7 +76,7 @@ def check_gains(before: Samples, after: Samples, times: int = 1) -> None:
 
     check(3, "mcp_gateway_upstream_errors_total", upstream="light", error_type="first_byte_timeout")
     check(6, "mcp_gateway_upstream_errors_total", upstream="dead")
-    check(8, "mcp_gateway_rate_limit_rejections_total", identity="api_key:limited", tier="rate_limited")
+    check(8, "mcp_gateway_rate_limit_rejections_total", identity="api_key:limited", tier="rate_limited_key")
     check(9, "mcp_gateway_call_ends_total", outcome="unauthenticated", reason="credential_missing")
 
     check(67, "mcp_gateway_server_requests_total", server="light")

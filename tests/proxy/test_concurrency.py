@@ -226,7 +226,7 @@ def narrow(start_gateway: Callable[..., Gateway], plane_upstreams: dict[str, str
         "namespaces": {name: {"upstream": name} for name in ("narrow", "strict", "wide")},
         "keys": [
             {"key": KEYS["alice"], "user_id": "alice", "all_namespaces": True},
-            {"key": KEYS["limited"], "user_id": "limited", "all_namespaces": True, "max_concurrency": 1},
+            {"key": KEYS["carol"], "user_id": "carol", "all_namespaces": True, "max_concurrency": 1},
         ],
     }
     env = {"GATEWAY_QUEUE_WAIT_S": "0.3", "GATEWAY_PROBE_INTERVAL_S": "0"}
@@ -275,9 +275,9 @@ def test_who_waits_too_long_hears_503(caller_narrow: Caller) -> None:
 
 
 def test_a_keys_own_limit_holds_over_namespaces(caller_narrow: Caller) -> None:
-    calls = [sleeping(caller_narrow, name, 700, "limited") for name in ("wide", "strict")]
+    calls = [sleeping(caller_narrow, name, 700, "carol") for name in ("wide", "strict")]
     assert sorted(answer.reason or "" for answer in at_once(calls)) == ["", "key_busy"]
-    assert caller_narrow.post("wide", tool_call(), key="limited").status == 200
+    assert caller_narrow.post("wide", tool_call(), key="carol").status == 200
 
 
 def test_others_and_messages_that_are_no_requests_are_not_held_up(caller_narrow: Caller) -> None:

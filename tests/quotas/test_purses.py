@@ -327,7 +327,10 @@ def test_pages_and_workers_agree_on_periods(moment: datetime) -> None:
 
 
 def test_a_rule_names_itself_by_what_the_caller_knows() -> None:
-    key, docs = KeyEntry(7, "alice", True, None, None, 4, "red"), NamespaceEntry(3, "docs", RuleSet(), None)
+    key, docs = (
+        KeyEntry(7, "alice", True, None, None, team_id=4, team="red"),
+        NamespaceEntry(3, "docs", RuleSet(), None),
+    )
     one, some = NameRule.build("listed", ["search"], ()), NameRule.build("listed", ["search", "hidden*"], ())
     for options, named in [
         ({"counted": "together"}, ("", "global", "gateway")),
