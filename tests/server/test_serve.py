@@ -144,6 +144,9 @@ def test_workers_restarted_one_after_the_other_fail_no_call(make_gateway: MakeGa
     assert set(statuses) == {200}
 
 
+RENEWED = "the workers have been renewed"
+
+
 def test_sighup_renews_the_workers_one_after_the_other(make_gateway: MakeGateway) -> None:
     gateway = make_gateway(workers=2)
     others = {name: gateway.pid_of(name) for name in ("maintain", "shipper")}
@@ -159,8 +162,8 @@ def test_sighup_renews_the_workers_one_after_the_other(make_gateway: MakeGateway
 
         wait_for(renewed, 20, "the workers were not renewed")
         assert serving == {1, 2}, "two were away at once"
-        done = "the workers have been renewed"  # the process for pages after them
-        wait_for(lambda number=number: gateway.output().count(done) == number + 1, 20)
+        # The process for pages comes after them.
+        wait_for(lambda number=number: gateway.output().count(RENEWED) == number + 1, 20)
     assert {name: gateway.pid_of(name) for name in others} == others
     assert " is renewed" in gateway.output() and "started again in" not in gateway.output()
 
