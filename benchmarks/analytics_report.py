@@ -46,7 +46,12 @@ def _summary(findings: Findings) -> str:
                 _verdict(slowest.p95_ms <= pages.FLOOR_MS),
             ],
             ["most SQL statements of one", str(most), f"≤ {statements.FLOOR}", _verdict(most <= statements.FLOOR)],
-            ["answers other than 200", f"{findings.strange} of {asked:,}", "0", _verdict(not findings.strange)],
+            [
+                "answers other than 200 (207 of health)",
+                f"{findings.strange} of {asked:,}",
+                "0",
+                _verdict(not findings.strange),
+            ],
         ]
     if findings.stretches:
         rows += _ingest_summary(findings)

@@ -18,7 +18,7 @@ from tests.routes import Route
 FLOOR_MS = 300.0
 PERIODS = ("1h", "24h", "7d", "30d")
 ALWAYS = "any"  # of what shows one call: there is no period to choose
-_HOUR = 3600.0
+_GOOD = (200, 207)  # /api/v1/health says 207 of upstreams that are not there, as the seeded ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Case:
     names: Catalogue
     took_ms: list[float] = field(default_factory=list)
     slowest: str = ""
-    strange: Counter[int] = field(default_factory=Counter)  # statuses other than 200
+    strange: Counter[int] = field(default_factory=Counter)  # statuses that are no answer
 
     @property
     def p95_ms(self) -> float:
@@ -76,7 +76,7 @@ class Case:
         begun = time.perf_counter()
         answer = self.person.client.get(address)
         took_ms = (time.perf_counter() - begun) * 1000
-        if answer.status_code != 200:
+        if answer.status_code not in _GOOD:
             self.strange[answer.status_code] += 1
         if not self.took_ms or took_ms > max(self.took_ms):
             self.slowest = address

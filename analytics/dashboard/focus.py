@@ -59,7 +59,9 @@ class FocusPage(Page):
     def content(self, look: Look, **names: Any) -> dict[str, Any]:
         """Return the whole page. Raises Http404 for a subject that is unknown, or unknown to this person."""
         subject = self.subject(look, **names)
-        people = _people(look, subject) if subject.with_users else []
+        bucket = queries.affordable_bucket(look.reading, subject.view, look.selection.bucket)
+        look = replace(look, selection=replace(look.selection, bucket=bucket))
+        people = queries.users(look.reading, subject.view) if subject.with_users else []
         found = figures(
             look,
             subject.view,
@@ -82,11 +84,6 @@ class FocusPage(Page):
         if found.now.errors:
             wide.insert(1 if subject.latest_first else 0, failures(look, subject, found))
         return context | {"tables": [*self.tables(look, subject, people), endings], "wide_tables": wide}
-
-
-def _people(look: Look, subject: Subject) -> list[Group]:
-    """Return who called: one statement for the tile that counts them and the table that names the first."""
-    return queries.ranking(look.reading, subject.view, ("user_id",), limit=queries.MAX_GROUPS, with_percentiles=False)
 
 
 def failures(look: Look, subject: Subject, found: Figures) -> Table:

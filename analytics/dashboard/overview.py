@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
+from analytics import queries
 from analytics.dashboard import existence, rankings, subjects
 from analytics.dashboard.figures import figures
 from analytics.dashboard.look import Look
@@ -20,7 +21,10 @@ class OverviewPage(Page):
     def content(self, look: Look, **names: Any) -> dict[str, Any]:
         """Return tiles, charts and the five tables."""
         view = look.view()
-        found = figures(look, view, with_users=True)
+        # Within namespaces people are counted and the first of them named by one statement.
+        is_narrow = view.namespace is not None or view.scope.namespaces is not None
+        people = queries.users(look.reading, view) if is_narrow else None
+        found = figures(look, view, with_users=not is_narrow, people=None if people is None else len(people))
         if not found.now.calls:
             is_new = not look.selection.namespace and not existence.has_calls(look, view)
             empty = rankings.nothing(look)
@@ -49,6 +53,7 @@ class OverviewPage(Page):
                 subjects.top_users(
                     look,
                     view,
+                    groups=people,
                     more=("All users", look.url("users")),
                     csv_url=look.rest_url("/analytics/usage", group_by="user"),
                 ),

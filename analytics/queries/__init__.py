@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from analytics.queries.calls import InvalidCursorError, call, calls
 from analytics.queries.measures import Call, CallPage, Ending, Group, Measures, Point
-from analytics.queries.ranking import MAX_GROUPS, ORDERS, ranking
+from analytics.queries.ranking import MAX_GROUPS, ORDERS, ranking, users
 from analytics.queries.reading import BucketTooFineError, Reading, reading
-from analytics.queries.totals import active_users, endings, series, totals
+from analytics.queries.totals import active_users, affordable_bucket, endings, series, totals
 from analytics.queries.upstreams import UpstreamCalls, upstream_calls
 from analytics.queries.view import CallFilter, View
 
@@ -26,6 +26,7 @@ __all__ = [
     "UpstreamCalls",
     "View",
     "active_users",
+    "affordable_bucket",
     "call",
     "calls",
     "endings",
@@ -34,4 +35,5 @@ __all__ = [
     "series",
     "totals",
     "upstream_calls",
+    "users",
 ]

@@ -68,6 +68,11 @@ def ranking(
     return _users(reading, view, by, ranked) if count_users else ranked
 
 
+def users(reading: Reading, view: View) -> list[Group]:
+    """Return who made the view's calls, the most calls first, at most MAX_GROUPS: to count them and to name some."""
+    return ranking(reading, view, ("user_id",), limit=MAX_GROUPS, with_percentiles=False)
+
+
 def _plain(by: Sequence[str], groups: Sequence[Row]) -> list[Group]:
     return [Group(dict(zip(by, row, strict=False)), measures(row[len(by) :])) for row in groups]
 
