@@ -8,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest --durations=15 --durations-min=3
 # How many processes test at the same time, each with a PostgreSQL of its own; much of a test is waiting.
-WORKERS ?= 3
+WORKERS ?= 4
 PACKAGES := gateway_project namespaces keys analytics proxy
 IMAGE ?= mcp-gateway
 # Prints one line a package while pip works, and its errors.

@@ -36,19 +36,26 @@ class QuarantinePlan:
 
     def compare(self, compare: Compare) -> None:
         """Note what must be written."""
-        for entry in self._document.quarantines:
-            fixed = self._fixed(entry)
-            if fixed is None:
-                continue
-            row = next((row for row in self._left if _subject_of(row) == _subject(fixed)), None)
-            if row is not None:
-                self._left.remove(row)
-            columns = {name: entry.columns[name] for name in ("reason", "ends_at") if name in entry.columns}
+        found = [(entry, fixed) for entry in self._document.quarantines if (fixed := self._fixed(entry)) is not None]
+        # Several may stop the same thing: those that are there as they stand are kept, whatever the order.
+        kept = [self._take(fixed, _terms(entry)) for entry, fixed in found]
+        for (entry, fixed), same in zip(found, kept, strict=True):
+            row, columns = same or self._take(fixed), _terms(entry)
             named = [
                 str(value) for value in (fixed["user_id"], fixed["tool"], entry.namespace, entry.upstream) if value
             ]
             path = f"quarantines.{fixed['scope']}{''.join(f' {name}' for name in named)}"
             compare(path, Quarantine, row, columns, {**fixed, "set_by": "import_config"})
+
+    def _take(self, fixed: dict[str, Any], terms: dict[str, Any] | None = None) -> Quarantine | None:
+        """Return a row that no entry has taken yet, of this subject and, where they are given, on these terms."""
+        for row in self._left:
+            if _subject_of(row) == _subject(fixed) and all(
+                getattr(row, name) == value for name, value in (terms or {}).items()
+            ):
+                self._left.remove(row)
+                return row
+        return None
 
     def prune(self) -> list[Change]:
         """Return the changes that lift what the file leaves out."""
@@ -67,6 +74,10 @@ class QuarantinePlan:
             "namespace": self._row_of("namespace", entry.namespace) if entry.namespace else None,
             "upstream": self._row_of("upstream", entry.upstream) if entry.upstream else None,
         }
+
+
+def _terms(entry: QuarantineEntry) -> dict[str, Any]:
+    return {name: entry.columns[name] for name in ("reason", "ends_at") if name in entry.columns}
 
 
 def _subject(columns: dict[str, Any]) -> Subject:
