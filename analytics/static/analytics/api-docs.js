@@ -9,7 +9,7 @@
       domNode: swagger,
       presets: [SwaggerUIBundle.presets.apis],
       layout: "BaseLayout",
-      deepLinking: true,
+      deepLinking: false, // its links would stand within the buttons that open an operation
       displayRequestDuration: true,
       validatorUrl: null, // it would send the document to a server elsewhere
     });
