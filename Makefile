@@ -9,6 +9,10 @@ PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest --durations=15 --durations-min=3
 # How many processes test at the same time, each with a PostgreSQL of its own; much of a test is waiting.
 WORKERS ?= 4
+# What fails is tried once more by itself: the machine may have been busy. What fails twice has failed.
+TOGETHER := -m "not slow and not alone" --ignore=tests/reliability
+ALONE := -m "alone and not slow" --ignore=tests/reliability
+AGAIN := echo "=== once more, by themselves: ==="
 PACKAGES := gateway_project namespaces keys analytics proxy
 IMAGE ?= mcp-gateway
 # Prints one line a package while pip works, and its errors.
@@ -57,10 +61,10 @@ run-reload: deps ## Django's development server, restarted when a file changes (
 test: test-together test-alone ## every test but the slow ones and those of `make faults`, on embedded PostgreSQL (or DATABASE_URL)
 
 test-together: dev ## those of them that may share the machine, in WORKERS processes
-	$(PYTEST) -m "not slow and not alone" --ignore=tests/reliability -n $(WORKERS) --dist loadfile
+	$(PYTEST) $(TOGETHER) -n $(WORKERS) --dist loadfile || { $(AGAIN); $(PYTEST) $(TOGETHER) --last-failed --last-failed-no-failures none; }
 
 test-alone: dev ## those of them that judge times, one after the other
-	$(PYTEST) -m "alone and not slow" --ignore=tests/reliability
+	$(PYTEST) $(ALONE) || { $(AGAIN); $(PYTEST) $(ALONE) --last-failed --last-failed-no-failures none; }
 
 test-unit: dev ## only the tests that need neither a database nor a gateway
 	$(PYTEST) -m "not integration and not slow and not conformance and not browser"
