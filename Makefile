@@ -8,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest --durations=15 --durations-min=3
 # How many processes test at the same time, each with a PostgreSQL of its own; much of a test is waiting.
-WORKERS ?= 4
+WORKERS ?= 3
 # What fails is tried once more by itself: the machine may have been busy. What fails twice has failed.
 TOGETHER := -m "not slow and not alone" --ignore=tests/reliability
 ALONE := -m "alone and not slow" --ignore=tests/reliability

@@ -207,7 +207,7 @@ def test_a_terminal_that_goes_away_stops_it_unless_told_otherwise(make_gateway: 
             time.sleep(1.5)
             assert process.poll() is None and is_ready(gateway)
         else:
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
     finally:
         process.terminate()
         process.wait(20)
