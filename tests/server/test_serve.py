@@ -269,7 +269,7 @@ def test_a_second_interrupt_stops_at_once(make_gateway: MakeGateway) -> None:
     gateway = make_gateway(env={"GATEWAY_DRAIN_NOTICE_S": "60"})
     assert gateway.process is not None
     gateway.process.send_signal(signal.SIGINT)
-    wait_for(lambda: gateway.get("/ready").status_code == 503, 5)
+    wait_for(lambda: gateway.get("/ready").status_code == 503, 15)
     started = time.monotonic()
     gateway.process.send_signal(signal.SIGINT)
     gateway.process.wait(10)
