@@ -63,7 +63,7 @@ async def test_calls_succeed_again_after_an_upstream_forgot_its_sessions(
 ) -> None:
     port = free_port()
     upstreams = {"light": {"url": f"http://127.0.0.1:{port}/mcp", "era": "legacy"}}
-    gateway = make_gateway(workers=2, config=config | {"upstreams": upstreams}, env={"GATEWAY_PROBE_INTERVAL_S": "0"})
+    gateway = make_gateway(workers=2, config=config | {"upstreams": upstreams})
     rounds = 5 if full else 1
     load = Load(gateway.port, "/mcp/first", KEYS["first"], "bare", CALLS_PER_S, bare=True)
     clients = [SdkClient(gateway.url("second"), KEYS["second"]) for _ in range(SDK_CLIENTS)]
