@@ -53,7 +53,7 @@ def ranking(
         return []
     names = ", ".join(by)
     found = source(reading, view, by, cut)
-    present = " AND ".join(f"{name} IS NOT NULL" + ("" if name == "key_id" else f" AND {name} <> ''") for name in by)
+    present = " AND ".join(_present(name) for name in by)
     having = "sum(calls) >= %s" + (" AND sum(errors) > 0" if order in ("errors", "error_rate") else "")
     reach = limit * _CANDIDATES if order == "p95" else limit
     groups = rows(
@@ -71,6 +71,15 @@ def ranking(
 def users(reading: Reading, view: View) -> list[Group]:
     """Return who made the view's calls, the most calls first, at most MAX_GROUPS: to count them and to name some."""
     return ranking(reading, view, ("user_id",), limit=MAX_GROUPS, with_percentiles=False)
+
+
+def _present(name: str) -> str:
+    """Return the condition that a row has the name.
+
+    `IS NOT NULL` would bring up the indexes of the rows that have it, which begin with the name: PostgreSQL 18 skips
+    from one name to the next there, a thousand searches where the index by time needs one.
+    """
+    return "coalesce(key_id, 0) <> 0" if name == "key_id" else f"coalesce({name}, '') <> ''"
 
 
 def _plain(by: Sequence[str], groups: Sequence[Row]) -> list[Group]:
