@@ -59,7 +59,6 @@ def _upstream(port: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.slow  # the short kit leaves it to tests/health/test_restart.py
 async def test_calls_succeed_again_after_an_upstream_forgot_its_sessions(
     make_gateway: Callable[..., Gateway], config: dict[str, Any], full: bool, figure: Figure
 ) -> None:
