@@ -13,7 +13,7 @@ from analytics.queries.source import fitting_cut, reads_nothing, rows, source
 from analytics.queries.view import View
 from analytics.rollup_cuts import ENDINGS, FAILURES, TROUBLE
 
-_LONGEST_FROM_LOG = timedelta(days=8)
+_LONGEST_FROM_LOG = timedelta(days=3)
 SUMS = (
     "coalesce(sum(calls), 0)::bigint, coalesce(sum(errors), 0)::bigint, coalesce(sum(total_us), 0)::bigint,"
     " coalesce(sum(request_bytes), 0)::bigint, coalesce(sum(response_bytes), 0)::bigint"
@@ -61,7 +61,7 @@ def series(reading: Reading, view: View, bucket: timedelta, *, with_percentiles:
 
 
 def affordable_bucket(reading: Reading, view: View, bucket: timedelta) -> timedelta:
-    """Return the finest bucket, `bucket` at least, by which the view's calls can be read without a week of the log.
+    """Return the finest bucket, `bucket` at least, by which the view's calls can be read without days of the log.
 
     Who used which tool is kept by day only, except for the last two days.
     """
