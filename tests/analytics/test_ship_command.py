@@ -23,7 +23,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(log_database: str, journal: Path) -> Start:
-    """Return a function that starts it on the journal directory and the database: the command when there are options."""
+    """Return a function that starts it on the journal directory and the database: with options, the command."""
 
     def start(*options: str, url: str = log_database) -> subprocess.Popen[str]:
         environment = os.environ | {
