@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+# Many processes load the same code here; each would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -11,6 +14,8 @@ PYTEST := $(PY) -m pytest --durations=15 --durations-min=3
 WORKERS ?= 3
 # What fails is tried once more by itself: the machine may have been busy. What fails twice has failed.
 TOGETHER := -m "not slow and not alone" --ignore=tests/reliability
+# Files in their order: one process tests a whole package if it can, whose files share gateways.
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 ALONE := -m "alone and not slow" --ignore=tests/reliability
 AGAIN := echo "=== once more, by themselves: ==="
 PACKAGES := gateway_project namespaces keys analytics proxy
@@ -61,7 +66,7 @@ run-reload: deps ## Django's development server, restarted when a file changes (
 test: test-together test-alone ## every test but the slow ones and those of `make faults`, on embedded PostgreSQL (or DATABASE_URL)
 
 test-together: dev ## those of them that may share the machine, in WORKERS processes
-	$(PYTEST) $(TOGETHER) -n $(WORKERS) --dist loadfile || { $(AGAIN); $(PYTEST) $(TOGETHER) --last-failed --last-failed-no-failures none; }
+	$(PYTEST) $(TOGETHER) $(SPREAD) || { $(AGAIN); $(PYTEST) $(TOGETHER) --last-failed --last-failed-no-failures none; }
 
 test-alone: dev ## those of them that judge times, one after the other
 	$(PYTEST) $(ALONE) || { $(AGAIN); $(PYTEST) $(ALONE) --last-failed --last-failed-no-failures none; }

@@ -23,7 +23,7 @@ def direct_parameters() -> dict[str, Any]:
 
     The database's name is always Django's, because a test run renames it.
     """
-    django = connections["default"].settings_dict
+    django = connections.settings["default"]  # the same dictionary, without loading the ORM for it
     source: dict[str, Any] = dict(django)
     if settings.DATABASE_DIRECT_URL:
         source = dict(environ.Env.db_url_config(settings.DATABASE_DIRECT_URL))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.contrib.admin import AdminSite
+from django.apps import AppConfig
+from django.contrib.admin import AdminSite, autodiscover
+from django.core.checks import CheckMessage
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -21,7 +24,11 @@ SECTIONS = {
 
 
 class GatewayAdminSite(AdminSite):
-    """The site that every `admin.register` lands on."""
+    """The site that every `admin.register` lands on.
+
+    The apps' admin modules are imported with its URLs, not at the start of every process: workers, the shipper and
+    most commands never show a page.
+    """
 
     site_title = "MCP gateway"
     site_header = "MCP gateway"
@@ -31,8 +38,14 @@ class GatewayAdminSite(AdminSite):
     empty_value_display = "–"
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Add the audit trail."""
+        """Find the apps' pages, and add the audit trail."""
+        autodiscover()
         return [path("audit/", self.admin_view(self.audit_trail), name="audit_trail"), *super().get_urls()]
+
+    def check(self, app_configs: Sequence[AppConfig] | None) -> list[CheckMessage]:
+        """Check the apps' pages, which `manage.py check` may ask for before it looks at any URL."""
+        autodiscover()
+        return super().check(app_configs)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show what is up and what is not."""

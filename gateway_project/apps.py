@@ -22,8 +22,8 @@ class GatewayProjectConfig(AppConfig):
             connection_created.connect(_stand_back, dispatch_uid="pages stand back")
 
 
-class GatewayAdminConfig(admin_apps.AdminConfig):
-    """Django's admin with our own site class, so that every `admin.register` lands on it."""
+class GatewayAdminConfig(admin_apps.SimpleAdminConfig):
+    """Django's admin with our own site class, which looks for the apps' admin modules once it is used."""
 
     default_site = "gateway_project.admin.GatewayAdminSite"
     default = False

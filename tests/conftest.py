@@ -21,7 +21,9 @@ def database_server() -> Iterator[str]:
         yield settings.DATABASE_DIRECT_URL
         return
     with postgres.running(settings.DATA_DIR):
-        yield databases.url_of_socket(postgres.socket_directory(settings.DATA_DIR), "gateway")
+        url = databases.url_of_socket(postgres.socket_directory(settings.DATA_DIR), "gateway")
+        databases.never_sync(url)
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,14 @@ def drop(url: str) -> None:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name_of(url))))
 
 
+def never_sync(url: str) -> None:
+    """Have the server of `url` leave all writing to the system: what it loses if the machine dies, nobody misses."""
+    with psycopg.connect(renamed(url, "postgres"), autocommit=True) as connection:
+        for name in ("fsync", "full_page_writes"):
+            connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
+        connection.execute("SELECT pg_reload_conf()")
+
+
 @contextmanager
 def temporary(url: str, prefix: str = "gw") -> Iterator[str]:
     """Yield the URL of an empty database that is dropped afterwards."""

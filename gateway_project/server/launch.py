@@ -173,10 +173,9 @@ def _stages(
         hang_timeout_s=settings.HANG_TIMEOUT_S,
         gate=gate,
     )
-    maintain, shipper = (
-        Child(name, [sys.executable, _MANAGE, command], env=common, waits_for_ready=True, holds_sigterm=holds)
-        for name, command, holds in (("maintain", "maintain", False), ("shipper", "ship", True))
-    )
+    maintain = Child("maintain", [sys.executable, _MANAGE, "maintain"], env=common, waits_for_ready=True)
+    ship_command = [sys.executable, "-m", "gateway_project.server.shipper"]
+    shipper = Child("shipper", ship_command, env=common, waits_for_ready=True, holds_sigterm=True)
     return [workers, [pages_child, maintain, *([demo.child()] if demo else [])], [shipper]]
 
 

@@ -1,4 +1,4 @@
-"""`manage.py ship`: as `serve` runs it and as an operator does."""
+"""The shipper as a process: as `serve` runs it, and `manage.py ship --once` as an operator does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(log_database: str, journal: Path) -> Start:
-    """Return a function that starts the command on the journal directory and the database."""
+    """Return a function that starts it on the journal directory and the database: with options, the command."""
 
     def start(*options: str, url: str = log_database) -> subprocess.Popen[str]:
         environment = os.environ | {
@@ -31,7 +31,8 @@ def start(log_database: str, journal: Path) -> Start:
             "DATABASE_DIRECT_URL": url,
             "GATEWAY_JOURNAL_DIR": str(journal),
         }
-        command = [sys.executable, "manage.py", "ship", *options]
+        module = ("manage.py", "ship", *options) if options else ("-m", "gateway_project.server.shipper")
+        command = [sys.executable, *module]
         return subprocess.Popen(command, cwd=databases.ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
     return start
