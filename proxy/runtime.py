@@ -29,6 +29,7 @@ from proxy.concurrency import Concurrency
 from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
 from proxy.entries import UpstreamEntry
+from proxy.fallbacks import Fallbacks
 from proxy.health_board import HealthBoard
 from proxy.limits.limiter import Limiter
 from proxy.limits.table import LimitTable
@@ -115,8 +116,10 @@ class Runtime:
         shared = os.environ.get("GATEWAY_RATELIMIT_FILE")
         table = Path(shared) if shared else None
         alone = os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1"
-        self.limiter = _limiter(table, alone)
-        self.quotas = Purses(_connect, closed=settings.QUOTA_DOWN == "closed")
+        self.cells = cells.open_for_process(table.parent / "metrics" if table else None)
+        self.limiter = _limiter(table, alone, Fallbacks("redis", self.cells))
+        closed = settings.QUOTA_DOWN == "closed"
+        self.quotas = Purses(_connect, closed=closed, fallbacks=Fallbacks("database", self.cells))
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         self.concurrency = Concurrency(_places(table.parent if table else None), self.clock, self.call_later)
         self.circuits = CircuitTable(table.parent / circuits.FILE if table else None, alone=alone)
@@ -126,7 +129,6 @@ class Runtime:
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
         )
-        self.cells = cells.open_for_process(table.parent / "metrics" if table else None)
         self.metrics = CallMetrics(self.cells)
         self.process = ProcessMetrics(self.cells, os.environ.get("GATEWAY_WORKER_INDEX", "0"))
         self.access_log = (
@@ -268,14 +270,14 @@ class Runtime:
             self.process.note_lag(now - due, now)
 
 
-def _limiter(path: Path | None, alone: bool) -> Limiter:
+def _limiter(path: Path | None, alone: bool, fallbacks: Fallbacks) -> Limiter:
     table = LimitTable(path, alone=alone)
     if not settings.REDIS_URL:
-        return Limiter(table)
+        return Limiter(table, fallbacks=fallbacks)
     from proxy.limits.shared import SharedCounts  # the client of Redis is loaded only where it is used
 
     shared = SharedCounts(settings.REDIS_URL, settings.REDIS_TIMEOUT_S)
-    return Limiter(table, shared, closed=settings.RATE_LIMIT_DOWN == "closed")
+    return Limiter(table, shared, closed=settings.RATE_LIMIT_DOWN == "closed", fallbacks=fallbacks)
 
 
 def _worker() -> tuple[int, int]:

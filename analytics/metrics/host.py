@@ -154,6 +154,9 @@ class HostCollector:
         ends = self._calls_by("outcome", "reason", where=_is_error)
         text = "MCP requests that did not end ok, by outcome and reason."
         yield _counter("mcp_gateway_call_ends", text, ("outcome", "reason"), ends)
+        alone = {labels: numbers[0] for labels, numbers in self._of(families.WITHOUT_STORE).items()}
+        text = "Calls whose limits or quotas could not be counted for all, because the store was away."
+        yield _counter("mcp_gateway_without_store", text, ("store", "decision"), alone)
 
     def _journal(self) -> Iterator[Metric]:
         dropped: dict[Labels, float] = {(why,): 0.0 for why in ("full", "failed")}
