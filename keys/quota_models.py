@@ -143,6 +143,15 @@ class Quota(models.Model):
         return f"{self.measure}/{self.period}"
 
 
+class QuotaUseQuerySet(models.QuerySet["QuotaUse"]):
+    """Counters of quotas."""
+
+    def ended_by(self, day: date) -> QuotaUseQuerySet:
+        """Return those of periods that had ended when `day` began (UTC)."""
+        days = models.Q(unit__endswith=f"/{Period.DAY}", begins__lt=day)
+        return self.filter(days | models.Q(unit__endswith=f"/{Period.MONTH}", begins__lt=day.replace(day=1)))
+
+
 class QuotaUse(models.Model):
     """What one spender has had of a quota in one period. It changes all the time and is no configuration.
 
@@ -155,6 +164,8 @@ class QuotaUse(models.Model):
     begins = models.DateField()
     used = models.BigIntegerField(default=0)
 
+    objects = QuotaUseQuerySet.as_manager()
+
     class Meta:
         ordering = ["quota", "-begins", "spender"]
         verbose_name = "use of a quota"
@@ -163,3 +174,14 @@ class QuotaUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quota_id} {self.spender} {self.begins}: {self.used}"
+
+
+def forget_uses(day: date, batch: int = 1000) -> int:
+    """Delete the counters of periods that had ended when `day` began, and return how many.
+
+    Args: batch: rows of one transaction, so that none holds locks for long.
+    """
+    forgotten = 0
+    while numbers := list(QuotaUse.objects.ended_by(day).order_by().values_list("pk", flat=True)[:batch]):
+        forgotten += QuotaUse.objects.filter(pk__in=numbers).delete()[0]
+    return forgotten
