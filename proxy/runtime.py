@@ -17,6 +17,7 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 
+from analytics import live_feed
 from analytics.database import direct_parameters
 from analytics.metrics import cells
 from analytics.recorder import Recorder
@@ -231,6 +232,7 @@ class Runtime:
             self._retire(self._states.pop(upstream_id))
         self.streams.end_withdrawn(snapshot, time.time())
         self.streams.review(snapshot)
+        live_feed.feed.review()
 
     def _upstream_up(self, upstream_id: int, notice: int) -> None:
         """A check found an upstream well: its breaker lets probes pass at once."""
