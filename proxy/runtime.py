@@ -19,7 +19,8 @@ from django.db import connections
 
 from analytics import live_feed
 from analytics.database import direct_parameters
-from analytics.metrics import cells
+from analytics.metrics import cells, session_table
+from analytics.record import RequestRecord
 from analytics.recorder import Recorder
 from namespaces import catalogue, circuits
 from namespaces.circuits import CircuitTable
@@ -130,6 +131,7 @@ class Runtime:
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
         )
+        self.sessions = session_table.open_for_process(self.cells.directory, _worker()[0])
         self.metrics = CallMetrics(self.cells)
         self.process = ProcessMetrics(self.cells, os.environ.get("GATEWAY_WORKER_INDEX", "0"))
         self.access_log = (
@@ -163,6 +165,7 @@ class Runtime:
         self.strangers.close()
         self.streams.close()
         self.cells.close()
+        self.sessions.close()
         self.concurrency.close()
         self.circuits.close()
         self.repeats.close()
@@ -202,8 +205,18 @@ class Runtime:
         if not self.recorder.put(record):
             self.metrics.dropped("full" if self.recorder.dropped > dropped else "failed")
         self.metrics.count(exchange)
+        if record.session is not None:
+            self._note_session(record)
         if self.access_log is not None:
             self.access_log.write(record)
+
+    def _note_session(self, record: RequestRecord) -> None:
+        """Note that a client uses its session, or that it is over: ended there, or forgotten by the upstream."""
+        assert record.session is not None  # noqa: S101
+        if record.http_status == 404 or (record.method == "DELETE" and record.outcome == "ok"):
+            self.sessions.end(record.session, self.clock())
+        else:
+            self.sessions.note(record.session, self.clock())
 
     def upstream_state(self, entry: UpstreamEntry) -> UpstreamState:
         """Return what this process holds for an upstream; anew when its address or credentials changed."""
@@ -255,7 +268,10 @@ class Runtime:
             if self.snapshot is not None:
                 self.streams.end_withdrawn(self.snapshot, time.time())
             self.recorder.tidy()
-            age_s = self.clock() - self.watcher.confirmed_at
+            now = self.clock()
+            for digest in self.streams.sessions():
+                self.sessions.note(digest, now)
+            age_s = now - self.watcher.confirmed_at
             self.process.publish(self.in_flight, self.streams.count, age_s)
             self._tasks = [task for task in self._tasks if not task.done()]
             for state in list(self._states.values()):

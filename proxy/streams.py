@@ -110,6 +110,12 @@ class Streams:
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)
 
+    def sessions(self) -> Iterator[str]:
+        """Yield the sessions that the open streams belong to, by their digests."""
+        for exchange in self._open:
+            if exchange.record.session is not None:
+                yield exchange.record.session
+
     @property
     def count(self) -> int:
         """How many streams are open."""
