@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pghistory
-from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from keys.call_rule import CallRule
 from keys.team_models import Team
-from namespaces.models import Namespace
 from namespaces.tracking import audited, notify_trigger
-from namespaces.validators import SLUG_PATTERN, validate_patterns, validate_slug
+from namespaces.validators import SLUG_PATTERN
 
 MAX_AMOUNT = 10**15
 
@@ -52,36 +51,9 @@ def period_of(period: str, moment: datetime) -> tuple[date, datetime]:
 
 
 @pghistory.track(*audited())
-class Quota(models.Model):
+class Quota(CallRule):
     """A budget, the calls that it is for, and who has one for itself."""
 
-    slug = models.SlugField(
-        "name",
-        max_length=64,
-        unique=True,
-        validators=[validate_slug],
-        help_text="Short name in lower case, such as trial. People see it on the page of quotas.",
-    )
-    description = models.CharField(max_length=500, blank=True, help_text="What the quota is for, for other admins.")
-    namespace = models.ForeignKey(
-        Namespace,
-        null=True,
-        blank=True,
-        on_delete=models.CASCADE,
-        related_name="quotas",
-        help_text="Blank: calls in every namespace.",
-    )
-    tools = ArrayField(
-        models.CharField(max_length=512),
-        default=list,
-        blank=True,
-        validators=[validate_patterns],
-        help_text="Names, one a line; * stands for any text, ? for one character. They count together. Blank: every"
-        " request, whatever it asks for.",
-    )
-    user_id = models.CharField(
-        "user", max_length=200, blank=True, help_text="Only the calls of this user. Blank: everybody's."
-    )
     team = models.ForeignKey(
         Team,
         null=True,
@@ -116,12 +88,8 @@ class Quota(models.Model):
     hard = models.BooleanField(
         "stops calls", default=True, help_text="Otherwise calls go on beyond it, and it only warns."
     )
-    enabled = models.BooleanField(default=True, help_text="A quota that is switched off counts nothing.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
 
-    class Meta:
-        ordering = ["slug"]
+    class Meta(CallRule.Meta):
         constraints = [
             models.CheckConstraint(name="quota_slug_form", condition=models.Q(slug__regex=SLUG_PATTERN)),
             models.CheckConstraint(name="quota_counted", condition=models.Q(counted__in=Spender.values)),
@@ -133,9 +101,6 @@ class Quota(models.Model):
             ),
         ]
         triggers = [notify_trigger()]
-
-    def __str__(self) -> str:
-        return self.slug
 
     @property
     def unit(self) -> str:
