@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from keys.models import RateLimit
+from keys.models import Algorithm, RateLimit
 from namespaces.admin_base import GatewayModelAdmin, state
 from namespaces.rule_form import LinesField
 
@@ -39,7 +39,7 @@ class RateLimitAdmin(GatewayModelAdmin):
     """Rate limits. A key, and a key in one namespace, may have one of its own, which stands on the key."""
 
     form = RateLimitForm
-    list_display = ("slug", "state", "for_what", "counted", "rate", "algorithm", "description")
+    list_display = ("slug", "state", "for_what", "counted", "rate", "description")
     list_filter = ("enabled", "counted", "namespace")
     search_fields = ("slug", "description", "user_id", "key__user_id", "namespace__slug")
     search_help_text = "Searches name, description, user and namespace."
@@ -96,4 +96,5 @@ class RateLimitAdmin(GatewayModelAdmin):
             return "the default"
         if limit.requests == 0:
             return "nothing"
-        return f"{limit.requests:,} {_WINDOWS.get(limit.window_s, f'in {limit.window_s} s')}"
+        sliding = ", sliding" if limit.algorithm == Algorithm.SLIDING_WINDOW else ""
+        return f"{limit.requests:,} {_WINDOWS.get(limit.window_s, f'in {limit.window_s} s')}{sliding}"

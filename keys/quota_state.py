@@ -33,16 +33,6 @@ class State:
         return self.used * 100 // self.quota.amount if self.quota.amount else 100
 
     @property
-    def shown_used(self) -> str:
-        """What is used, as people read it."""
-        return f"{self.used:,}"
-
-    @property
-    def shown_amount(self) -> str:
-        """The amount, as people read it."""
-        return f"{self.quota.amount:,}"
-
-    @property
     def what(self) -> str:
         """What is counted, in words, without the tools' names: who may not see them may see this."""
         parts = ["bytes of answers" if self.quota.measure == Measure.RESPONSE_BYTES else "calls"]
