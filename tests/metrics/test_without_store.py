@@ -47,25 +47,27 @@ def test_each_decision_without_the_store_is_counted(
     try:
         with redis_server() as redis, Gateways(request) as start:
             env = {"REDIS_URL": redis.url, "GATEWAY_RATE_LIMIT_DOWN": policy, "GATEWAY_QUOTA_DOWN": policy}
+            env |= {"GATEWAY_REDIS_TIMEOUT_S": "2"}
             gateway = start(workers=2, config=published(light), env=env, database_url=database.url)
-            assert set(call(gateway, "alice")) == {200} == set(call(gateway, "limited"))
-            # All series are there from the start, at 0.
-            assert counted(gateway, "redis") == counted(gateway, "database") == {"alone": 0, "refused": 0}
-            assert len([name for name, _ in scrape(gateway) if name == NAME]) == 4
+            assert len([name for name, _ in scrape(gateway) if name == NAME]) == 4, "all are there from the start"
+            # On a machine that is busy, the stores of a gateway that has just started may answer late.
+            wait_for(lambda: set(call(gateway, "alice")) == {200} == set(call(gateway, "limited")), 60)
+            start_at = counted(gateway, "redis")
+            after = start_at | {decision: start_at[decision] + CALLS}
 
             redis.kill()
             assert set(call(gateway, "alice")) == {status}
-            assert counted(gateway, "redis") == {decision: CALLS, other: 0}
+            assert counted(gateway, "redis") == after
 
             victim = gateway.worker_pids()[0]
             os.kill(victim, signal.SIGKILL)
             wait_for(lambda: victim not in gateway.worker_pids() and len(gateway.worker_pids()) == 2, 30)
-            assert counted(gateway, "redis") == {decision: CALLS, other: 0}
+            assert counted(gateway, "redis") == after
 
             database.crash()
             call(gateway, "limited", 3 * CALLS)  # what is leased ahead, 2 × 20 at most, is used up
             before = counted(gateway, "database")
-            assert before[decision] >= CALLS and before[other] == 0
+            assert before[decision] >= CALLS and before[other] == 0 == after[other]
             assert set(call(gateway, "limited")) == {status}
             assert counted(gateway, "database") == {decision: before[decision] + CALLS, other: 0}
     finally:
