@@ -58,6 +58,11 @@ class LiveFeed:
             self._task = None
             self._state = "interrupted"
 
+    def review(self) -> None:
+        """Have every viewer's rights looked at again now: the configuration has changed."""
+        for viewer in self._viewers:
+            viewer.feed_changed.set()
+
     async def _listen(self) -> None:
         """Keep a listening connection until cancelled, whatever happens to the database."""
         pause = FIRST_PAUSE_S

@@ -29,7 +29,7 @@ class Viewer:
         self.missed = 0  # rows that passed by during a pause
         self.changed = asyncio.Event()  # something is there to be sent
         self.state_changed = False
-        self.feed_changed = asyncio.Event()
+        self.feed_changed = asyncio.Event()  # … or the configuration has: the caller's rights are looked at again
         self._rows: deque[bytes] = deque()
         self._skipped = 0
         self._incomplete = False

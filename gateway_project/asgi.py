@@ -25,6 +25,7 @@ from gateway_project import metrics_endpoint  # noqa: E402
 from gateway_project.body_limit import BodyLimit  # noqa: E402
 from gateway_project.live_door import LiveDoor  # noqa: E402
 from gateway_project.pages_relay import PagesRelay  # noqa: E402
+from gateway_project.wrong_keys import WrongKeys  # noqa: E402
 from proxy import health  # noqa: E402
 from proxy.app import application as mcp  # noqa: E402
 from proxy.runtime import runtime  # noqa: E402
@@ -56,7 +57,7 @@ async def _lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCa
 def _pages() -> ASGI3Application:
     socket_path = os.environ.get("GATEWAY_PAGES_SOCKET")
     pages = PagesRelay(socket_path) if socket_path else ASGIHandler()
-    return BodyLimit(pages, settings.MAX_REQUEST_BYTES)  # type: ignore[arg-type]
+    return BodyLimit(WrongKeys(pages, runtime), settings.MAX_REQUEST_BYTES)  # type: ignore[arg-type]
 
 
 def _routes() -> ASGI3Application:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 from django.conf import settings
@@ -16,6 +16,7 @@ from django.utils import timezone
 from analytics import partitions, rollups
 from analytics.rollups import Retention
 from gateway_project import health_checks
+from keys.quota_models import forget_uses
 from namespaces.models import ConfigurationChange
 
 logger = logging.getLogger("gateway.maintain")
@@ -57,6 +58,7 @@ def jobs(*, once: bool = False) -> list[Job]:
         Job("old log rows", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_rows),
         Job("old roll-ups", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_rollups),
         Job("old health history", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_health),
+        Job("old counters of quotas", settings.HOUSEKEEPING_INTERVAL_S, _drop_old_quota_uses),
         Job("old change marks", settings.HOUSEKEEPING_INTERVAL_S, _trim_changes),
         Job("expired sign-ins", settings.HOUSEKEEPING_INTERVAL_S, _clear_sessions),
     ]
@@ -95,6 +97,10 @@ def _clear_sessions(_: psycopg.Connection) -> None:
 
 def _drop_old_health(_: psycopg.Connection) -> int:
     return health_checks.drop_old_history()
+
+
+def _drop_old_quota_uses(_: psycopg.Connection) -> int:
+    return forget_uses(datetime.now(UTC).date() - timedelta(days=settings.QUOTA_RETENTION_DAYS))
 
 
 def _look_at_upstreams(_: psycopg.Connection) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 import httpcore
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
+from gateway_project.socket_path import short_path
+
 logger = logging.getLogger("gateway.pages")
 # What is said hop by hop (RFC 9110 section 7.6.1), and what only we may say about the client.
 _OWN = frozenset(
@@ -39,7 +41,7 @@ class PagesRelay:
     def __init__(self, socket_path: str) -> None:
         """Take the path of the socket; its directory is there already."""
         self._directory = os.open(os.path.dirname(socket_path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._address = f"/proc/self/fd/{self._directory}/{os.path.basename(socket_path)}"
+        self._address = short_path(self._directory, os.path.basename(socket_path))
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -278,6 +278,7 @@ PROBE_INTERVAL_S = number("GATEWAY_PROBE_INTERVAL_S", 120, 0, 86400)  # 0: upstr
 # B.11, D.13; an upstream's own field wins. Where lists are not to be read, nothing is asked by default either.
 HEALTH_INTERVAL_S = number("GATEWAY_HEALTH_INTERVAL_S", 30 if PROBE_INTERVAL_S else 0, 0, 86400)
 HEALTH_RETENTION_DAYS = integer("GATEWAY_HEALTH_RETENTION_DAYS", 90, 1, 36500)
+QUOTA_RETENTION_DAYS = integer("GATEWAY_QUOTA_RETENTION_DAYS", 90, 1, 36500)
 
 # Dashboards and analytics: how long one statement may take before the answer is "choose a shorter period"
 ANALYTICS_TIMEOUT_MS = integer("GATEWAY_ANALYTICS_TIMEOUT_MS", 5000, 100, 600000)

@@ -1,4 +1,4 @@
-"""The admin of rate limits that belong to no key: on everything, a namespace, a user, or some tools."""
+"""The admin of rate limits that stand for themselves: on everything, a namespace, a user, a key, or some tools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from keys.models import RateLimit
+from keys.models import Algorithm, RateLimit
 from namespaces.admin_base import GatewayModelAdmin, state
 from namespaces.rule_form import LinesField
 
@@ -36,19 +36,20 @@ class RateLimitForm(forms.ModelForm):
 
 
 class RateLimitAdmin(GatewayModelAdmin):
-    """Rate limits. Those of one key, or of a key in one namespace, stand on the key."""
+    """Rate limits. A key, and a key in one namespace, may have one of its own, which stands on the key."""
 
     form = RateLimitForm
-    list_display = ("slug", "state", "for_what", "counted", "rate", "algorithm", "description")
+    list_display = ("slug", "state", "for_what", "counted", "rate", "description")
     list_filter = ("enabled", "counted", "namespace")
-    search_fields = ("slug", "description", "user_id", "namespace__slug")
+    search_fields = ("slug", "description", "user_id", "key__user_id", "namespace__slug")
     search_help_text = "Searches name, description, user and namespace."
+    autocomplete_fields = ("key",)
     fieldsets = (
         (None, {"fields": ("slug", "description", "enabled")}),
         (
             "Which calls",
             {
-                "fields": ("namespace", "tools", "user_id", "counted"),
+                "fields": ("namespace", "tools", "user_id", "key", "counted"),
                 "description": "A call counts against every limit that is for it, and the tightest one decides. A call"
                 " that one of them refuses uses up none of the others.",
             },
@@ -58,12 +59,12 @@ class RateLimitAdmin(GatewayModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RateLimit]:
         """Return limits with what the list shows."""
-        return super().get_queryset(request).select_related("namespace")
+        return super().get_queryset(request).select_related("namespace", "key")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer namespaces by name, without the buttons to edit them from here."""
+        """Offer namespaces and keys by name, without the buttons to edit them from here."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None and db_field.name == "namespace":
+        if field is not None and db_field.name in ("namespace", "key"):
             widget = field.widget
             widget.can_add_related = widget.can_change_related = False
             widget.can_delete_related = widget.can_view_related = False
@@ -83,6 +84,8 @@ class RateLimitAdmin(GatewayModelAdmin):
             parts.append(f"namespace {limit.namespace.slug}")
         if limit.user_id:
             parts.append(f"user {limit.user_id}")
+        if limit.key is not None:
+            parts.append(f"key {limit.key}")
         return ", ".join(parts) or "every call"
 
     @admin.display(description="lets pass", ordering="requests")
@@ -93,4 +96,5 @@ class RateLimitAdmin(GatewayModelAdmin):
             return "the default"
         if limit.requests == 0:
             return "nothing"
-        return f"{limit.requests:,} {_WINDOWS.get(limit.window_s, f'in {limit.window_s} s')}"
+        sliding = ", sliding" if limit.algorithm == Algorithm.SLIDING_WINDOW else ""
+        return f"{limit.requests:,} {_WINDOWS.get(limit.window_s, f'in {limit.window_s} s')}{sliding}"

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from keys.models import Quarantine
@@ -61,7 +62,7 @@ class QuarantineAdmin(GatewayModelAdmin):
     """Quarantines. They are in force in every worker at the next call; deleting one lifts it."""
 
     form = QuarantineForm
-    list_display = ("subject", "scope", "state", "reason", "ends_at", "set_by", "since")
+    list_display = ("subject", "kind", "state", "reason", "ends_at", "since")
     list_filter = (InForceFilter, "scope")
     list_select_related = ("key", "namespace", "upstream")
     search_fields = ("user_id", "tool", "reason", "key__user_id", "namespace__slug", "upstream__slug")
@@ -80,9 +81,14 @@ class QuarantineAdmin(GatewayModelAdmin):
     def state(self, quarantine: Quarantine) -> SafeString:
         return state("error", "in force") if quarantine.is_in_force(timezone.now()) else state("muted", "over")
 
-    @admin.display(description="since", ordering="created_at")
+    @admin.display(description="what", ordering="scope")
+    def kind(self, quarantine: Quarantine) -> str:
+        return quarantine.scope
+
+    @admin.display(description="set", ordering="created_at")
     def since(self, quarantine: Quarantine) -> SafeString:
-        return ago(quarantine.created_at)
+        since = ago(quarantine.created_at)
+        return format_html("{} by {}", since, quarantine.set_by) if quarantine.set_by else since
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer keys, namespaces and upstreams without the buttons that would change them from here."""

@@ -41,12 +41,12 @@ class QuotaAdmin(GatewayModelAdmin):
     form = QuotaForm
     list_display = ("slug", "state", "holds", "counted", "spenders", "used", "description")
     list_filter = ("enabled", "measure", "period", "counted", "namespace", "team")
-    search_fields = ("slug", "description", "user_id", "namespace__slug", "team__slug")
+    search_fields = ("slug", "description", "user_id", "key__user_id", "namespace__slug", "team__slug")
     search_help_text = "Searches name, description, user, namespace and team."
-    autocomplete_fields = ("team",)
+    autocomplete_fields = ("key", "team")
     fieldsets = (
         (None, {"fields": ("slug", "description", "enabled")}),
-        ("Which calls", {"fields": ("namespace", "tools", "user_id", "team", "counted")}),
+        ("Which calls", {"fields": ("namespace", "tools", "user_id", "key", "team", "counted")}),
         (
             "How much",
             {
@@ -64,9 +64,9 @@ class QuotaAdmin(GatewayModelAdmin):
         return super().get_queryset(request).select_related("namespace", "team").prefetch_related(uses)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer namespaces and teams by name, without the buttons to edit them from here."""
+        """Offer namespaces, keys and teams by name, without the buttons to edit them from here."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None and db_field.name in ("namespace", "team"):
+        if field is not None and db_field.name in ("namespace", "key", "team"):
             widget = field.widget
             widget.can_add_related = widget.can_change_related = False
             widget.can_delete_related = widget.can_view_related = False

@@ -17,7 +17,6 @@ from rest_framework.request import Request
 
 from keys import secrets
 from keys.models import ApiKey, Grant, KeySecret, Quarantine, TeamNamespace
-from keys.throttling import count_failure
 from namespaces.models import Namespace
 
 if TYPE_CHECKING:  # REST framework imports this module while it is still importing its views
@@ -51,7 +50,8 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[KeyPrincipal, None] | None:
         """Return the key's principal, or None when the request carries no key.
 
-        Raises AuthenticationFailed for a key that is unknown, revoked or expired, all alike.
+        Raises AuthenticationFailed for a key that is unknown, revoked or expired, all alike. Those are counted, with
+        the wrong keys at /mcp, before Django (gateway_project.wrong_keys).
         """
         presented = _presented(request)
         if not presented:
@@ -60,7 +60,6 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed("Two different credentials in one request; send one of them.")
         key = find_key(presented.pop())
         if key is None or not key.allows_address(request.META.get("REMOTE_ADDR")):
-            count_failure(request)
             raise AuthenticationFailed(
                 "The API key is unknown, expired or revoked; ask an administrator for a new one."
             )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pghistory
-from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from namespaces.models import Namespace
+from keys.call_rule import CallRule
 from namespaces.tracking import audited, notify_trigger
-from namespaces.validators import SLUG_PATTERN, validate_patterns, validate_slug
+from namespaces.validators import SLUG_PATTERN
 
 MAX_RPM = 10_000_000
 # A sliding window remembers each call that it let in (proxy.limits); beyond this it would need too much memory.
@@ -109,36 +108,9 @@ def limit_constraints(table: str, column: str = "requests_per_minute") -> list[m
 
 
 @pghistory.track(*audited())
-class RateLimit(Burst):
-    """A limit that belongs to no key: on everything, a namespace, a user, or some tools; counted as it says."""
+class RateLimit(CallRule, Burst):  # noqa: DJ008 - CallRule has it
+    """A limit that stands for itself: on everything, or on some calls; counted as it says."""
 
-    slug = models.SlugField(
-        "name",
-        max_length=64,
-        unique=True,
-        validators=[validate_slug],
-        help_text="Short name in lower case, such as search. Callers do not see it.",
-    )
-    description = models.CharField(max_length=500, blank=True, help_text="What the limit protects, for other admins.")
-    namespace = models.ForeignKey(
-        Namespace,
-        null=True,
-        blank=True,
-        on_delete=models.CASCADE,
-        related_name="rate_limits",
-        help_text="Blank: calls in every namespace.",
-    )
-    tools = ArrayField(
-        models.CharField(max_length=512),
-        default=list,
-        blank=True,
-        validators=[validate_patterns],
-        help_text="Names, one a line; * stands for any text, ? for one character. They count together. Blank: every"
-        " request, whatever it asks for.",
-    )
-    user_id = models.CharField(
-        "user", max_length=200, blank=True, help_text="Only the calls of this user. Blank: everybody's."
-    )
     counted = models.CharField(
         max_length=14,
         choices=Counted.choices,
@@ -152,12 +124,8 @@ class RateLimit(Burst):
         validators=[MinValueValidator(1), MaxValueValidator(MAX_WINDOW_S)],
         help_text="In how many seconds; 60 makes it requests per minute.",
     )
-    enabled = models.BooleanField(default=True, help_text="A limit that is switched off counts nothing.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
 
-    class Meta:
-        ordering = ["slug"]
+    class Meta(CallRule.Meta):
         constraints = [
             models.CheckConstraint(name="ratelimit_slug_form", condition=models.Q(slug__regex=SLUG_PATTERN)),
             models.CheckConstraint(name="ratelimit_counted", condition=models.Q(counted__in=Counted.values)),
@@ -167,9 +135,6 @@ class RateLimit(Burst):
             *limit_constraints("ratelimit", "requests"),
         ]
         triggers = [notify_trigger()]
-
-    def __str__(self) -> str:
-        return self.slug
 
     def clean(self) -> None:
         """Refuse a sliding window that would have to remember too much."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pghistory
-from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from keys.call_rule import CallRule
 from keys.team_models import Team
-from namespaces.models import Namespace
 from namespaces.tracking import audited, notify_trigger
-from namespaces.validators import SLUG_PATTERN, validate_patterns, validate_slug
+from namespaces.validators import SLUG_PATTERN
 
 MAX_AMOUNT = 10**15
 
@@ -52,36 +51,9 @@ def period_of(period: str, moment: datetime) -> tuple[date, datetime]:
 
 
 @pghistory.track(*audited())
-class Quota(models.Model):
+class Quota(CallRule):
     """A budget, the calls that it is for, and who has one for itself."""
 
-    slug = models.SlugField(
-        "name",
-        max_length=64,
-        unique=True,
-        validators=[validate_slug],
-        help_text="Short name in lower case, such as trial. People see it on the page of quotas.",
-    )
-    description = models.CharField(max_length=500, blank=True, help_text="What the quota is for, for other admins.")
-    namespace = models.ForeignKey(
-        Namespace,
-        null=True,
-        blank=True,
-        on_delete=models.CASCADE,
-        related_name="quotas",
-        help_text="Blank: calls in every namespace.",
-    )
-    tools = ArrayField(
-        models.CharField(max_length=512),
-        default=list,
-        blank=True,
-        validators=[validate_patterns],
-        help_text="Names, one a line; * stands for any text, ? for one character. They count together. Blank: every"
-        " request, whatever it asks for.",
-    )
-    user_id = models.CharField(
-        "user", max_length=200, blank=True, help_text="Only the calls of this user. Blank: everybody's."
-    )
     team = models.ForeignKey(
         Team,
         null=True,
@@ -116,12 +88,8 @@ class Quota(models.Model):
     hard = models.BooleanField(
         "stops calls", default=True, help_text="Otherwise calls go on beyond it, and it only warns."
     )
-    enabled = models.BooleanField(default=True, help_text="A quota that is switched off counts nothing.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
 
-    class Meta:
-        ordering = ["slug"]
+    class Meta(CallRule.Meta):
         constraints = [
             models.CheckConstraint(name="quota_slug_form", condition=models.Q(slug__regex=SLUG_PATTERN)),
             models.CheckConstraint(name="quota_counted", condition=models.Q(counted__in=Spender.values)),
@@ -134,13 +102,19 @@ class Quota(models.Model):
         ]
         triggers = [notify_trigger()]
 
-    def __str__(self) -> str:
-        return self.slug
-
     @property
     def unit(self) -> str:
         """What is counted, and how long, such as calls/day."""
         return f"{self.measure}/{self.period}"
+
+
+class QuotaUseQuerySet(models.QuerySet["QuotaUse"]):
+    """Counters of quotas."""
+
+    def ended_by(self, day: date) -> QuotaUseQuerySet:
+        """Return those of periods that had ended when `day` began (UTC)."""
+        days = models.Q(unit__endswith=f"/{Period.DAY}", begins__lt=day)
+        return self.filter(days | models.Q(unit__endswith=f"/{Period.MONTH}", begins__lt=day.replace(day=1)))
 
 
 class QuotaUse(models.Model):
@@ -155,6 +129,8 @@ class QuotaUse(models.Model):
     begins = models.DateField()
     used = models.BigIntegerField(default=0)
 
+    objects = QuotaUseQuerySet.as_manager()
+
     class Meta:
         ordering = ["quota", "-begins", "spender"]
         verbose_name = "use of a quota"
@@ -163,3 +139,14 @@ class QuotaUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quota_id} {self.spender} {self.begins}: {self.used}"
+
+
+def forget_uses(day: date, batch: int = 1000) -> int:
+    """Delete the counters of periods that had ended when `day` began, and return how many.
+
+    Args: batch: rows of one transaction, so that none holds locks for long.
+    """
+    forgotten = 0
+    while numbers := list(QuotaUse.objects.ended_by(day).order_by().values_list("pk", flat=True)[:batch]):
+        forgotten += QuotaUse.objects.filter(pk__in=numbers).delete()[0]
+    return forgotten

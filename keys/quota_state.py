@@ -33,16 +33,6 @@ class State:
         return self.used * 100 // self.quota.amount if self.quota.amount else 100
 
     @property
-    def shown_used(self) -> str:
-        """What is used, as people read it."""
-        return f"{self.used:,}"
-
-    @property
-    def shown_amount(self) -> str:
-        """The amount, as people read it."""
-        return f"{self.quota.amount:,}"
-
-    @property
     def what(self) -> str:
         """What is counted, in words, without the tools' names: who may not see them may see this."""
         parts = ["bytes of answers" if self.quota.measure == Measure.RESPONSE_BYTES else "calls"]
@@ -75,7 +65,7 @@ def states(account: User) -> list[State]:
     everybody shares of a namespace that they may use.
     """
     now = timezone.now()
-    quotas = list(Quota.objects.select_related("namespace", "team"))
+    quotas = list(Quota.objects.select_related("namespace", "team", "key"))
     uses = list(QuotaUse.objects.filter(begins__in={period_of(quota.period, now)[0] for quota in quotas}))
     used: dict[tuple[int, str, date], dict[str, int]] = {}
     for use in uses:
@@ -130,6 +120,8 @@ class _Sight:
             return name in self._users or name in self._team_users
         if kind == "team":
             return name in self._teams
+        if quota.key_id is not None:
+            return str(quota.key_id) in self._keys
         if quota.user_id:
             return quota.user_id in self._users
         if quota.team_id is not None:
@@ -147,4 +139,6 @@ class _Sight:
             return self._titles.get(name, f"team #{name}")
         if kind == "user":
             return name
+        if quota.key is not None:
+            return str(quota.key)
         return quota.user_id or (quota.team.title if quota.team else "everybody together")

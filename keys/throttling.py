@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
-from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -24,13 +23,6 @@ def _count(request: HttpRequest, group: str, name: str) -> float | None:
     if usage is None or not usage["should_limit"]:
         return None
     return float(max(1, usage["time_left"]))
-
-
-def count_failure(request: Request) -> None:
-    """Count a bad credential against the address that it came from. Raises Throttled when there were too many."""
-    wait = _count(request._request, "rest-failures", request.META.get("REMOTE_ADDR") or "unknown")
-    if wait is not None:
-        raise Throttled(wait)
 
 
 class CallerThrottle(BaseThrottle):

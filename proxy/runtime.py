@@ -17,8 +17,10 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 
+from analytics import live_feed
 from analytics.database import direct_parameters
-from analytics.metrics import cells
+from analytics.metrics import cells, session_table
+from analytics.record import RequestRecord
 from analytics.recorder import Recorder
 from namespaces import catalogue, circuits
 from namespaces.circuits import CircuitTable
@@ -29,6 +31,7 @@ from proxy.concurrency import Concurrency
 from proxy.deadline import DeadlineSweep
 from proxy.discovery import Discovery
 from proxy.entries import UpstreamEntry
+from proxy.fallbacks import Fallbacks
 from proxy.health_board import HealthBoard
 from proxy.limits.limiter import Limiter
 from proxy.limits.table import LimitTable
@@ -115,8 +118,10 @@ class Runtime:
         shared = os.environ.get("GATEWAY_RATELIMIT_FILE")
         table = Path(shared) if shared else None
         alone = os.environ.get("GATEWAY_WORKER_COUNT", "1") == "1"
-        self.limiter = _limiter(table, alone)
-        self.quotas = Purses(_connect, closed=settings.QUOTA_DOWN == "closed")
+        self.cells = cells.open_for_process(table.parent / "metrics" if table else None)
+        self.limiter = _limiter(table, alone, Fallbacks("redis", self.cells))
+        closed = settings.QUOTA_DOWN == "closed"
+        self.quotas = Purses(_connect, closed=closed, fallbacks=Fallbacks("database", self.cells))
         self.streams = Streams(settings.STREAMS_PER_KEY, _stream_counts(table.parent if table else None))
         self.concurrency = Concurrency(_places(table.parent if table else None), self.clock, self.call_later)
         self.circuits = CircuitTable(table.parent / circuits.FILE if table else None, alone=alone)
@@ -126,7 +131,7 @@ class Runtime:
         self.recorder = Recorder(
             settings.JOURNAL_DIR, settings.JOURNAL_MAX_BYTES, settings.JOURNAL_FULL, settings.JOURNAL_FSYNC
         )
-        self.cells = cells.open_for_process(table.parent / "metrics" if table else None)
+        self.sessions = session_table.open_for_process(self.cells.directory, _worker()[0])
         self.metrics = CallMetrics(self.cells)
         self.process = ProcessMetrics(self.cells, os.environ.get("GATEWAY_WORKER_INDEX", "0"))
         self.access_log = (
@@ -160,6 +165,7 @@ class Runtime:
         self.strangers.close()
         self.streams.close()
         self.cells.close()
+        self.sessions.close()
         self.concurrency.close()
         self.circuits.close()
         self.repeats.close()
@@ -199,8 +205,18 @@ class Runtime:
         if not self.recorder.put(record):
             self.metrics.dropped("full" if self.recorder.dropped > dropped else "failed")
         self.metrics.count(exchange)
+        if record.session is not None:
+            self._note_session(record)
         if self.access_log is not None:
             self.access_log.write(record)
+
+    def _note_session(self, record: RequestRecord) -> None:
+        """Note that a client uses its session, or that it is over: ended there, or forgotten by the upstream."""
+        assert record.session is not None  # noqa: S101
+        if record.http_status == 404 or (record.method == "DELETE" and record.outcome == "ok"):
+            self.sessions.end(record.session, self.clock())
+        else:
+            self.sessions.note(record.session, self.clock())
 
     def upstream_state(self, entry: UpstreamEntry) -> UpstreamState:
         """Return what this process holds for an upstream; anew when its address or credentials changed."""
@@ -229,6 +245,7 @@ class Runtime:
             self._retire(self._states.pop(upstream_id))
         self.streams.end_withdrawn(snapshot, time.time())
         self.streams.review(snapshot)
+        live_feed.feed.review()
 
     def _upstream_up(self, upstream_id: int, notice: int) -> None:
         """A check found an upstream well: its breaker lets probes pass at once."""
@@ -251,7 +268,10 @@ class Runtime:
             if self.snapshot is not None:
                 self.streams.end_withdrawn(self.snapshot, time.time())
             self.recorder.tidy()
-            age_s = self.clock() - self.watcher.confirmed_at
+            now = self.clock()
+            for digest in self.streams.sessions():
+                self.sessions.note(digest, now)
+            age_s = now - self.watcher.confirmed_at
             self.process.publish(self.in_flight, self.streams.count, age_s)
             self._tasks = [task for task in self._tasks if not task.done()]
             for state in list(self._states.values()):
@@ -268,14 +288,14 @@ class Runtime:
             self.process.note_lag(now - due, now)
 
 
-def _limiter(path: Path | None, alone: bool) -> Limiter:
+def _limiter(path: Path | None, alone: bool, fallbacks: Fallbacks) -> Limiter:
     table = LimitTable(path, alone=alone)
     if not settings.REDIS_URL:
-        return Limiter(table)
+        return Limiter(table, fallbacks=fallbacks)
     from proxy.limits.shared import SharedCounts  # the client of Redis is loaded only where it is used
 
     shared = SharedCounts(settings.REDIS_URL, settings.REDIS_TIMEOUT_S)
-    return Limiter(table, shared, closed=settings.RATE_LIMIT_DOWN == "closed")
+    return Limiter(table, shared, closed=settings.RATE_LIMIT_DOWN == "closed", fallbacks=fallbacks)
 
 
 def _worker() -> tuple[int, int]:

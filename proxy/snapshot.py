@@ -256,15 +256,18 @@ def _limit_defaults() -> Defaults:
 
 def _load_limit_rules(defaults: Defaults) -> tuple[LimitRule, ...]:
     found = []
-    for pk, requests, burst, algorithm, window_s, counted, namespace_id, user_id, tools in (
+    for pk, requests, burst, algorithm, window_s, counted, namespace_id, user_id, key_id, tools in (
         RateLimit.objects.filter(enabled=True)
         .order_by("id")
-        .values_list("id", "requests", "burst", "algorithm", "window_s", "counted", "namespace_id", "user_id", "tools")
+        .values_list(
+            *("id", "requests", "burst", "algorithm", "window_s"),
+            *("counted", "namespace_id", "user_id", "key_id", "tools"),
+        )
     ):
         terms = defaults.terms(requests, burst, algorithm, window_s)
         if terms is not None:
             names = NameRule.build("listed", tools, ()) if tools else None
-            found.append(LimitRule(pk, terms, counted, namespace_id, user_id, names))
+            found.append(LimitRule(pk, terms, counted, namespace_id, user_id, names, key_id))
     return tuple(found)
 
 
@@ -283,13 +286,28 @@ def _load_quota_rules() -> tuple[QuotaRule, ...]:
             user_id=user_id,
             team_id=team_id,
             tools=NameRule.build("listed", tools, ()) if tools else None,
+            key_id=key_id,
         )
-        for pk, slug, counted, amount, measure, period, hard, warn_percent, namespace_id, user_id, team_id, tools in (
+        for (
+            pk,
+            slug,
+            counted,
+            amount,
+            measure,
+            period,
+            hard,
+            warn_percent,
+            namespace_id,
+            user_id,
+            key_id,
+            team_id,
+            tools,
+        ) in (
             Quota.objects.filter(enabled=True)
             .order_by("id")
             .values_list(
                 *("id", "slug", "counted", "amount", "measure", "period", "hard", "warn_percent"),
-                *("namespace_id", "user_id", "team_id", "tools"),
+                *("namespace_id", "user_id", "key_id", "team_id", "tools"),
             )
         )
     )

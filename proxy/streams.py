@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from namespaces import networks
 from proxy.brakes import Hold, first
 from proxy.errors import Limited, Unauthenticated
 from proxy.exchange import Exchange, StreamEnded
@@ -14,7 +15,7 @@ from proxy.list_changes import notices
 from proxy.stream_counts import StreamCounts
 
 if TYPE_CHECKING:
-    from proxy.entries import Access
+    from proxy.entries import Access, KeyEntry
     from proxy.snapshot import Snapshot
 
 
@@ -23,6 +24,15 @@ def _withdrawn(exchange: Exchange) -> Exception:
     if exchange.long_lived:
         return StreamEnded("access_withdrawn")
     return Unauthenticated("This key may no longer be used here.", reason="access_withdrawn")
+
+
+def _is_elsewhere(exchange: Exchange, key: KeyEntry, access: Access) -> bool:
+    """Return whether the allow list of the key or the namespace does not hold the client's address."""
+    lists = [listed for listed in (key.networks, access.namespace.networks) if listed is not None]
+    if not lists:
+        return False
+    peer = networks.address(exchange.record.client_address)
+    return not all(networks.holds(listed, peer) for listed in lists)
 
 
 def _held(exchange: Exchange, access: Access, now: float) -> Hold | None:
@@ -71,14 +81,17 @@ class Streams:
                 exchange.abort(StreamEnded(reason))
 
     def end_withdrawn(self, snapshot: Snapshot, now: float) -> None:
-        """End every stream whose key or namespace may no longer be used, or is quarantined; `now`: since 1970."""
+        """End every stream whose key or namespace may no longer be used, or not from there, or is quarantined.
+
+        Args: now: seconds since 1970.
+        """
         for exchange in list(self._open):
             if exchange.key is None or exchange.access is None:
                 continue
             key = snapshot.keys.get(exchange.key.id)
             expired = key is None or (key.expires_at is not None and now >= key.expires_at)
             access = None if expired or key is None else snapshot.access(key, exchange.access.namespace.slug)
-            if access is None:
+            if access is None or key is None or _is_elsewhere(exchange, key, access):
                 exchange.abort(_withdrawn(exchange))
             elif (access.holds or access.held_tools) and (hold := _held(exchange, access, now)) is not None:
                 exchange.abort(StreamEnded(hold.code) if exchange.long_lived else hold.refusal(now))
@@ -96,6 +109,12 @@ class Streams:
                 task = asyncio.ensure_future(exchange.stream.push(told))
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)
+
+    def sessions(self) -> Iterator[str]:
+        """Yield the sessions that the open streams belong to, by their digests."""
+        for exchange in self._open:
+            if exchange.record.session is not None:
+                yield exchange.record.session
 
     @property
     def count(self) -> int:

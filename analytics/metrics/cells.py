@@ -150,10 +150,15 @@ def tell_of(directory: Path) -> None:
     _OfProcess.directory = directory
 
 
+def shared_directory() -> Path | None:
+    """Return where the processes of this host count; None where this one counts for itself, or nobody does."""
+    own = _OfProcess.cells
+    return _OfProcess.directory if own is None else own.directory
+
+
 def everything() -> list[Series]:
     """Return what the processes of this host have counted, as far as this process can know."""
-    own = _OfProcess.cells
-    if own is not None and own.directory is None:
-        return [own.series()]
-    directory = _OfProcess.directory if own is None else own.directory
-    return [] if directory is None else read(directory)
+    directory, own = shared_directory(), _OfProcess.cells
+    if directory is not None:
+        return read(directory)
+    return [] if own is None else [own.series()]

@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from analytics.metrics import cells
+from analytics.metrics import cells, session_table
 from analytics.metrics.host import UNSUFFIXED, HostCollector
 from analytics.metrics.upkeep import DatabaseFigures, UpkeepCollector
 
@@ -23,7 +23,8 @@ class _Everything(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from UpkeepCollector(self._figures).collect()
-        yield from HostCollector(cells.everything()).collect()
+        sessions = session_table.active_here(cells.shared_directory())
+        yield from HostCollector(cells.everything(), sessions).collect()
 
 
 def render(accept: str, figures: DatabaseFigures | None) -> tuple[bytes, str]:

@@ -23,6 +23,8 @@ CALL_LABELS = (
 DURATIONS = "durations"  # HTTP method, path, upstream: one cell a bucket, one beyond, and the sum in microseconds
 ROWS_BESIDES = "rows_besides"  # rows of the log that are no calls: the openings of streams
 ROWS_DROPPED = "rows_dropped"  # full or failed
+# What is away (redis or database), and what became of a call: decided alone, or refused.
+WITHOUT_STORE = "without_store"
 CPU = "cpu"  # process
 PROCESS = "process"  # process: when it was written (monotonic clock), then PROCESS_GAUGES
 PROCESS_GAUGES = ("in_flight", "streams", "snapshot_age_s", "lag_s", "resident_bytes", "open_fds")

@@ -49,8 +49,12 @@ UPSTREAM_FAILURES = ("upstream_error", "timeout")
 class HostCollector:
     """The sums over all files of counts; gauges only of the processes that still write theirs."""
 
-    def __init__(self, files: Iterable[Series], now: float | None = None) -> None:
-        """Take the files' numbers; `now` is seconds of the monotonic clock, which all processes share."""
+    def __init__(self, files: Iterable[Series], sessions: int = 0, now: float | None = None) -> None:
+        """Take the files' numbers and the number of active sessions.
+
+        Args: now: seconds of the monotonic clock, which all processes share.
+        """
+        self._sessions = sessions
         self._now = time.monotonic() if now is None else now
         self._sums: dict[str, dict[Labels, list[float]]] = defaultdict(dict)
         self._processes: dict[str, dict[str, float]] = {}
@@ -154,6 +158,9 @@ class HostCollector:
         ends = self._calls_by("outcome", "reason", where=_is_error)
         text = "MCP requests that did not end ok, by outcome and reason."
         yield _counter("mcp_gateway_call_ends", text, ("outcome", "reason"), ends)
+        alone = {labels: numbers[0] for labels, numbers in self._of(families.WITHOUT_STORE).items()}
+        text = "Calls whose limits or quotas could not be counted for all, because the store was away."
+        yield _counter("mcp_gateway_without_store", text, ("store", "decision"), alone)
 
     def _journal(self) -> Iterator[Metric]:
         dropped: dict[Labels, float] = {(why,): 0.0 for why in ("full", "failed")}
@@ -171,6 +178,8 @@ class HostCollector:
         cpu = {labels: numbers[0] for labels, numbers in self._of(families.CPU).items()}
         yield _counter(name, text, ("process",), cpu)
         yield GaugeMetricFamily("mcp_gateway_workers", "Workers that serve.", value=len(self._processes))
+        name, text = "mcp_gateway_active_agent_sessions", "MCP sessions that clients used in the last five minutes."
+        yield GaugeMetricFamily(name, text, value=self._sessions)
         for key, (name, text) in _GAUGES.items():
             values = [gauges[key] for gauges in self._processes.values()]
             combined = max(values, default=0.0) if key == "snapshot_age_s" else sum(values)

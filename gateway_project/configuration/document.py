@@ -46,21 +46,30 @@ class TeamEntry:
 
 @dataclass(frozen=True, slots=True)
 class LimitEntry:
-    """A rate limit. `namespace`: a slug, or None for every namespace; `states_namespace`: whether the file says so."""
+    """A rate limit. `links`: the namespace by name (None: all of them), where the file says it.
+
+    `digests`: how a secret of the key that it is for may be stored; () for every key, None where the file says nothing.
+    """
 
     slug: str
+    line: int
     columns: Columns
-    namespace: str | None = None
-    states_namespace: bool = False
+    links: dict[str, str | None] = field(default_factory=dict)
+    digests: tuple[bytes, ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaEntry:
-    """A quota. `links`: namespace and team by name (None: all of them), where the file says them."""
+    """A quota. `links`: namespace and team by name (None: all of them), where the file says them.
+
+    `digests`: as those of a limit.
+    """
 
     slug: str
+    line: int
     columns: Columns
     links: dict[str, str | None] = field(default_factory=dict)
+    digests: tuple[bytes, ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 from django.db import connection, transaction
 
+from gateway_project.configuration.key_names import digest_of
 from gateway_project.configuration.schema import FORMAT_VERSION
 from gateway_project.configuration.servers import KINDS, TIMEOUTS, WHOLE_NUMBERS
+from keys.call_rule import CallRule
 from keys.models import ApiKey, Grant, Limits, Quarantine, Quota, RateLimit, Team
 from keys.redaction import redact
 from namespaces.address_columns import Addresses
@@ -48,8 +50,8 @@ class Exporter:
             upstreams = Upstream.objects.prefetch_related("credentials").order_by("slug")
             namespaces = Namespace.objects.select_related("mount__upstream").order_by("slug")
             teams = Team.objects.prefetch_related("memberships__account", "namespaces__namespace").order_by("slug")
-            limits = RateLimit.objects.select_related("namespace").order_by("slug")
-            quotas = Quota.objects.select_related("namespace", "team").order_by("slug")
+            limits = RateLimit.objects.select_related("namespace", "key").prefetch_related("key__secrets")
+            quotas = Quota.objects.select_related("namespace", "team", "key").prefetch_related("key__secrets")
             quarantines = Quarantine.objects.select_related("namespace", "upstream").prefetch_related("key__secrets")
             keys = ApiKey.objects.select_related("team", "owner").prefetch_related("secrets", "grants__namespace")
             return {
@@ -57,8 +59,8 @@ class Exporter:
                 "upstreams": {row.slug: self._upstream(row) for row in upstreams},
                 "namespaces": {row.slug: _namespace(row) for row in namespaces},
                 "teams": {row.slug: _team(row) for row in teams},
-                "limits": {row.slug: _limit(row) for row in limits},
-                "quotas": {row.slug: _quota(row) for row in quotas},
+                "limits": {row.slug: _limit(row) for row in limits if self._names_its_key(row, "limit")},
+                "quotas": {row.slug: _quota(row) for row in quotas if self._names_its_key(row, "quota")},
                 "keys": sorted(
                     (entry for row in keys if (entry := self._key(row))),
                     key=lambda entry: (entry["user_id"], entry["description"], entry["secrets"][0]["digest"]),
@@ -66,14 +68,21 @@ class Exporter:
                 "quarantines": sorted((entry for row in quarantines if (entry := self._quarantine(row))), key=str),
             }
 
+    def _names_its_key(self, row: CallRule, kind: str) -> bool:
+        """Return whether the file can say which key a rule is for; without it the rule would be for every key."""
+        if row.key is None or digest_of(row.key):
+            return True
+        self.notes.append(f"The {kind} {row.slug} was left out with API key {row.key}.")
+        return False
+
     def _quarantine(self, row: Quarantine) -> dict[str, Any] | None:
-        digests = sorted(bytes(one.digest).hex() for one in row.key.secrets.all()) if row.key else []
-        if row.key and not digests:
+        digest = digest_of(row.key) if row.key else None
+        if row.key and not digest:
             self.notes.append(f"The quarantine of {row.key} was left out with the key.")
             return None
         links = {"namespace": row.namespace, "upstream": row.upstream}
         named = {
-            "digest": digests[0] if digests else None,
+            "digest": digest,
             "user_id": row.user_id,
             "tool": row.tool,
             **{name: link.slug if link else None for name, link in links.items()},
@@ -215,6 +224,7 @@ def _limit(row: RateLimit) -> dict[str, Any]:
         "namespace": row.namespace.slug if row.namespace else None,
         "tools": list(row.tools),
         "user_id": row.user_id,
+        "digest": digest_of(row.key) if row.key else None,
         "counted": row.counted,
         "requests": row.requests,
         "window": row.window_s,
@@ -230,6 +240,7 @@ def _quota(row: Quota) -> dict[str, Any]:
         "namespace": row.namespace.slug if row.namespace else None,
         "tools": list(row.tools),
         "user_id": row.user_id,
+        "digest": digest_of(row.key) if row.key else None,
         "team": row.team.slug if row.team else None,
         "counted": row.counted,
         "measure": row.measure,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway_project.configuration.document import Columns, Document, LimitEntry, Reference
 from gateway_project.configuration.form import Form, column_of
+from gateway_project.configuration.key_names import digests_named
 from gateway_project.configuration.servers import state
 from keys.models import Algorithm, Counted, RateLimit
 from namespaces.validators import validate_slug
@@ -30,13 +31,32 @@ def read_limits(form: Form, document: Document) -> None:
         _window(entry, columns, "window", "s")
         state(entry, columns, RateLimit, "tools", entry.texts("tools"))
         state(entry, columns, RateLimit, "enabled", entry.flag("enabled"))
-        namespace = entry.text("namespace") or None
-        if namespace is not None:
-            place, hidden = (*entry.path, "namespace"), entry.is_expanded("namespace")
-            document.references.append(Reference(entry.line_of("namespace"), place, "namespace", namespace, hidden))
-        states_namespace = entry.states("namespace")
+        links, digests = read_links(entry, document, "namespace"), read_key(entry)
         entry.finish()
-        document.limits[slug] = LimitEntry(slug, columns, namespace, states_namespace)
+        document.limits[slug] = LimitEntry(slug, line, columns, links, digests)
+
+
+def read_links(entry: Form, document: Document, *names: str) -> dict[str, str | None]:
+    """Return what a rule is narrowed to, by name, as far as the file says; None for all of them."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        if not entry.states(name):
+            continue
+        value = entry.text(name) or None
+        if value is not None:
+            place, hidden = (*entry.path, name), entry.is_expanded(name)
+            document.references.append(Reference(entry.line_of(name), place, name, value, hidden))
+        found[name] = value
+    return found
+
+
+def read_key(entry: Form) -> tuple[bytes, ...] | None:
+    """Return how a secret of the key that a rule is for may be stored: () for every key, None when it says nothing."""
+    names = [name for name in ("key", "digest") if entry.states(name)]
+    for name in names:
+        if entry.text(name) == "":  # a variable that is not filled in must not open a rule to every key
+            entry.problem("is empty; write null for every key", name)
+    return digests_named(entry) if names else None
 
 
 def read_rate_limit_of_all(form: Form, document: Document) -> None:
@@ -51,7 +71,7 @@ def read_rate_limit_of_all(form: Form, document: Document) -> None:
     _window(form, columns, "windowSeconds", "")
     columns["counted"] = (Counted.TOGETHER if form.flag("perKey") is False else Counted.EACH_KEY).value
     form.finish()
-    document.limits[OF_THE_FILE] = LimitEntry(OF_THE_FILE, columns)
+    document.limits[OF_THE_FILE] = LimitEntry(OF_THE_FILE, form.line, columns)
 
 
 def _window(form: Form, columns: Columns, name: str, unit: str) -> None:

@@ -20,8 +20,10 @@ from gateway_project.configuration.document import (
     UpstreamEntry,
 )
 from gateway_project.configuration.errors import Problem
+from gateway_project.configuration.key_names import UNKNOWN, KeysByDigest
 from gateway_project.configuration.quarantine_plan import QuarantinePlan
 from gateway_project.configuration.team_plan import TeamPlan, lost_grants
+from keys.call_rule import CallRule
 from keys.limit_models import Burst, window_problem
 from keys.models import ApiKey, Grant, KeySecret, Quota, RateLimit, TeamNamespace
 from namespaces.fields import Sealed, UndecryptableError
@@ -50,17 +52,18 @@ class Plan:
             self._upstream(upstream)
         for namespace in document.namespaces.values():
             self._namespace(namespace)
-        self._limits = {row.slug: row for row in RateLimit.objects.select_related("namespace")}
-        for limit in document.limits.values():
-            self._limit(limit)
+        self._limits = {row.slug: row for row in RateLimit.objects.select_related("namespace", "key")}
         self._keys = {row.pk: row for row in ApiKey.objects.select_related("team")}
         self._teams = TeamPlan(document, self.changes)
-        self._quotas = {row.slug: row for row in Quota.objects.select_related("namespace", "team")}
+        self._quotas = {row.slug: row for row in Quota.objects.select_related("namespace", "team", "key")}
         self._take_from_keys(self._teams.compare(self._compare, self._namespace_row))
-        for quota in document.quotas.values():
-            self._quota(quota)
         kept = [self._key(entry, prune) for entry in document.keys]
-        stopped = QuarantinePlan(document, self._secrets, kept, self._row)
+        self._named = KeysByDigest(document, self._secrets, kept)
+        for limit in document.limits.values():
+            self._rule(f"limits.{limit.slug}", RateLimit, self._limits.get(limit.slug), limit)
+        for quota in document.quotas.values():
+            self._rule(f"quotas.{quota.slug}", Quota, self._quotas.get(quota.slug), quota)
+        stopped = QuarantinePlan(document, self._named, self._row)
         stopped.compare(self._compare)
         self.problems += stopped.problems
         self.changes += self._teams.departures
@@ -112,21 +115,18 @@ class Plan:
         upstream = self._rows.get(("upstream", entry.upstream)) or self._upstreams[entry.upstream]
         self._compare(f"{path}.mount", Mount, mount, {"upstream": upstream}, {"namespace": made})
 
-    def _limit(self, entry: LimitEntry) -> None:
-        columns = dict(entry.columns)
-        if entry.states_namespace:
-            columns["namespace"] = None if entry.namespace is None else self._namespace_row(entry.namespace)
-        row = self._limits.get(entry.slug)
-        self._compare(f"limits.{entry.slug}", RateLimit, row, columns, {"slug": entry.slug})
-
-    def _quota(self, entry: QuotaEntry) -> None:
+    def _rule(self, path: str, model: type[CallRule], row: Any, entry: LimitEntry | QuotaEntry) -> None:
+        """Compare a limit or a quota; keys were compared before, so it may be for one that the file makes."""
         columns = dict(entry.columns)
         for name, find in (("namespace", self._namespace_row), ("team", self._teams.row)):
             if name in entry.links:
                 slug = entry.links[name]
                 columns[name] = None if slug is None else find(slug)
-        row = self._quotas.get(entry.slug)
-        self._compare(f"quotas.{entry.slug}", Quota, row, columns, {"slug": entry.slug})
+        if entry.digests is not None:
+            columns["key"] = self._named.find(entry.digests) if entry.digests else None
+            if entry.digests and columns["key"] is None:
+                self.problems.append(Problem(entry.line, path, UNKNOWN))
+        self._compare(path, model, row, columns, {"slug": entry.slug})
 
     def _namespace_row(self, slug: str) -> Any:
         """Return the namespace of the database, or the change that makes it."""

@@ -8,7 +8,8 @@ from typing import Any
 from gateway_project.configuration.changes import Change
 from gateway_project.configuration.document import Document, QuarantineEntry
 from gateway_project.configuration.errors import Problem
-from keys.models import KeySecret, Quarantine
+from gateway_project.configuration.key_names import UNKNOWN, KeysByDigest
+from keys.models import Quarantine
 
 Subject = tuple[Any, ...]  # scope, user, tool, and key, namespace and upstream: rows, or the changes that make them
 Compare = Callable[..., Any]
@@ -17,20 +18,15 @@ Compare = Callable[..., Any]
 class QuarantinePlan:
     """Compares the quarantines of a document with those of the database.
 
-    Args: secrets: those of the database by digest; made: what stands for each key of the file; row_of: the same for a
-    namespace or an upstream by its kind and name.
+    Args: keys: what stands for each key of the file; row_of: the same for a namespace or an upstream by its kind and
+    name.
     """
 
-    def __init__(
-        self, document: Document, secrets: dict[bytes, KeySecret], made: list[Any], row_of: Callable[[str, str], Any]
-    ) -> None:
+    def __init__(self, document: Document, keys: KeysByDigest, row_of: Callable[[str, str], Any]) -> None:
         self.problems: list[Problem] = []
         self._document = document
         self._row_of = row_of
-        self._keys: dict[bytes, Any] = {digest: secret.key for digest, secret in secrets.items()}
-        for entry, key in zip(document.keys, made, strict=True):
-            if key is not None:
-                self._keys |= {digest: key for secret in entry.secrets for digest in secret.digests}
+        self._keys = keys
         rows = Quarantine.objects.select_related("key", "namespace", "upstream").order_by("id")
         self._left = list(rows)
 
@@ -64,9 +60,9 @@ class QuarantinePlan:
     def _fixed(self, entry: QuarantineEntry) -> dict[str, Any] | None:
         key = None
         if entry.digests:
-            key = next((self._keys[digest] for digest in entry.digests if digest in self._keys), None)
+            key = self._keys.find(entry.digests)
             if key is None:
-                self.problems.append(Problem(entry.line, entry.path, "no key has this secret; leave the entry out"))
+                self.problems.append(Problem(entry.line, entry.path, UNKNOWN))
                 return None
         return {
             **{name: entry.columns.get(name, "") for name in ("scope", "user_id", "tool")},

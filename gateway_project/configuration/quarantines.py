@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from gateway_project.configuration.callers import plain_secret
 from gateway_project.configuration.document import Columns, Document, QuarantineEntry, Reference
 from gateway_project.configuration.errors import dotted
 from gateway_project.configuration.form import Form
+from gateway_project.configuration.key_names import digests_named
 from gateway_project.configuration.servers import state
 from keys.models import Quarantine, Scope
 from keys.quarantine_models import NARROWS_TOOL, SUBJECT
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 # How a file names the subject of a scope, where it does not do so as the column does.
 _FIELDS = {"key": ("digest", "key")}
 
@@ -30,7 +28,7 @@ def read_quarantines(form: Form, document: Document) -> None:
         for name in ("user_id", "tool"):
             state(entry, columns, Quarantine, name, entry.text(name))
         links = {name: _link(entry, name, document) for name in NARROWS_TOOL}
-        digests = _digests(entry)
+        digests = digests_named(entry)
         if not entry.text("reason"):
             entry.problem("is missing; write why, for the people whose calls fail", "reason")
         state(entry, columns, Quarantine, "reason", entry.text("reason"))
@@ -48,17 +46,6 @@ def _link(entry: Form, name: str, document: Document) -> str | None:
         place, hidden = (*entry.path, name), entry.is_expanded(name)
         document.references.append(Reference(entry.line_of(name), place, name, slug, hidden))
     return slug
-
-
-def _digests(entry: Form) -> tuple[bytes, ...]:
-    """Return how the secret that names a key may be stored: `digest` as an export has it, or `key` itself."""
-    digest, key = entry.text("digest"), entry.text("key")
-    if digest and not _DIGEST.fullmatch(digest):
-        entry.problem("a digest is 64 hexadecimal digits, as an export has it", "digest")
-    elif digest:
-        return (bytes.fromhex(digest),)
-    secret = plain_secret(entry, key, entry.line_of("key"), "key") if key else None
-    return secret.digests if secret is not None else ()
 
 
 def _names_one(entry: Form, scope: Scope, stated: dict[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gateway_project.configuration.document import Columns, Document, QuotaEntry, Reference
+from gateway_project.configuration.document import Columns, Document, QuotaEntry
 from gateway_project.configuration.form import Form, column_of
+from gateway_project.configuration.limits import read_key, read_links
 from gateway_project.configuration.servers import state
 from keys.models import Quota
 from namespaces.validators import validate_slug
@@ -26,19 +27,6 @@ def read_quotas(form: Form, document: Document) -> None:
         state(entry, columns, Quota, "tools", entry.texts("tools"))
         for name in ("hard", "enabled"):
             state(entry, columns, Quota, name, entry.flag(name))
-        links = _links(entry, document)
+        links, digests = read_links(entry, document, "namespace", "team"), read_key(entry)
         entry.finish()
-        document.quotas[slug] = QuotaEntry(slug, columns, links)
-
-
-def _links(entry: Form, document: Document) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in ("namespace", "team"):
-        if not entry.states(name):
-            continue
-        value = entry.text(name) or None
-        if value is not None:
-            place, hidden = (*entry.path, name), entry.is_expanded(name)
-            document.references.append(Reference(entry.line_of(name), place, name, value, hidden))
-        found[name] = value
-    return found
+        document.quotas[slug] = QuotaEntry(slug, line, columns, links, digests)

@@ -14,6 +14,7 @@ import uvicorn
 from django.conf import settings
 
 from gateway_project.server.tended import TendedServer, leave_when_orphaned, wait_at_gate
+from gateway_project.socket_path import short_path
 
 # A worker opens a connection for each request; this only bounds what it leaves behind by dying.
 _IDLE_S = 5
@@ -34,11 +35,6 @@ def bind(path: str) -> socket.socket:
     listener.listen(256)
     listener.setblocking(False)
     return listener
-
-
-def short_path(directory: int, name: str) -> str:
-    """Return a socket's path by its directory's descriptor, because a socket's path may have 107 bytes only."""
-    return f"/proc/self/fd/{directory}/{name}"
 
 
 def main() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.errors import Unavailable
+from proxy.fallbacks import Fallbacks
 from proxy.limits.limit import Limit, Verdict
 
 if TYPE_CHECKING:
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 _REFUSALS = 10_000
 
 
-@dataclass(slots=True)
-class Counted:
-    """What this process did while the shared counts were away, since it began. Only ever grows."""
-
-    alone: int = 0  # calls decided by this host's counts alone (open)
-    refused: int = 0  # calls refused for want of the shared counts (closed)
-
-
 class Limiter:
     """The limits of one process. `shared` is None where the counts of the host are all there is.
 
     With `shared`, the host's own counts are kept as well: they refuse first, without a question to Redis, and
     when Redis is away they go on from what this host has let in. `closed`: calls are refused then instead.
+    `fallbacks` counts both.
     """
 
-    def __init__(self, table: LimitTable, shared: SharedCounts | None = None, *, closed: bool = False) -> None:
+    def __init__(
+        self,
+        table: LimitTable,
+        shared: SharedCounts | None = None,
+        *,
+        closed: bool = False,
+        fallbacks: Fallbacks | None = None,
+    ) -> None:
         self._table = table
         self.shared = shared
         self._closed = closed
-        self.counted = Counted()
+        self.fallbacks = fallbacks or Fallbacks("redis")
         self.admit = table.admit
         # Refused by Redis, and until when that holds for certain: counts only fall with time.
         self._refusals: dict[int, tuple[Limit, float, float]] = {}
@@ -44,7 +44,7 @@ class Limiter:
     async def run(self) -> None:
         """Keep the connection to the shared counts until cancelled."""
         if self.shared is not None:
-            await self.shared.run(self.counted)
+            await self.shared.run(self.fallbacks)
 
     async def settle(self) -> None:
         """Wait until it is known whether Redis answers, so that the first calls of a process count with the others."""
@@ -71,12 +71,12 @@ class Limiter:
 
     def _without(self, limits: Sequence[Limit]) -> Verdict:
         if self._closed:
-            self.counted.refused += 1
+            self.fallbacks.note_refused()
             raise Unavailable(
                 "The gateway cannot count calls now, and lets none pass that has a limit; try again.",
                 reason="limiter_down",
             )
-        self.counted.alone += 1
+        self.fallbacks.note_alone()
         return self._table.admit(limits)
 
     def _known_refusal(self, limits: Sequence[Limit]) -> Verdict | None:

@@ -51,7 +51,7 @@ class Defaults:
 class LimitRule:
     """A row of the limits: its terms, the calls that it is for, and how they are counted.
 
-    `namespace_id` and `user_id`: None and "" are all of them; `tools`: None is every request, named or not.
+    `namespace_id`, `user_id` and `key_id`: None and "" are all of them; `tools`: None is every request, named or not.
     `counted` is together, each_key, each_user or each_namespace.
     """
 
@@ -61,10 +61,15 @@ class LimitRule:
     namespace_id: int | None = None
     user_id: str = ""
     tools: NameRule | None = None
+    key_id: int | None = None
 
     def limit(self, key: KeyEntry, namespace: NamespaceEntry) -> Limit | None:
         """Return the limit for the calls of `key` in `namespace`; None when the rule is not for them."""
-        if self.namespace_id not in (None, namespace.id) or self.user_id not in ("", key.user_id):
+        if (
+            self.namespace_id not in (None, namespace.id)
+            or self.user_id not in ("", key.user_id)
+            or self.key_id not in (None, key.id)
+        ):
             return None
         place = {
             "each_key": f":key:{key.id}",
@@ -80,7 +85,7 @@ class LimitRule:
             names = self.tools.listed
             alone = self.tools.listed_globs is None and len(names) == 1
             return "tool", f"{namespace.slug}/{next(iter(names))}" if alone else namespace.slug
-        if self.counted == "each_key":
+        if self.counted == "each_key" or self.key_id is not None:
             return ("key", _name(key)) if self.namespace_id is None else ("grant", namespace.slug)
         if self.counted == "each_user" or self.user_id:
             return "user", key.user_id

@@ -18,7 +18,7 @@ from proxy.limits.limit import Limit, Verdict
 from proxy.within import within
 
 if TYPE_CHECKING:
-    from proxy.limits.limiter import Counted
+    from proxy.fallbacks import Fallbacks
 
 logger = logging.getLogger(__name__)
 SCRIPT = Path(__file__).with_name("admit.lua").read_text()
@@ -53,7 +53,7 @@ class SharedCounts:
         self._wake.set()
         return await future
 
-    async def run(self, counted: Counted) -> None:
+    async def run(self, fallbacks: Fallbacks) -> None:
         """Connect, serve, and begin anew whenever that fails, until cancelled."""
         pause = _FIRST_PAUSE_S
         while True:
@@ -61,7 +61,7 @@ class SharedCounts:
             try:
                 await self._open(client)
                 pause = _FIRST_PAUSE_S
-                self._say_up(counted)
+                self._say_up(fallbacks)
                 await self._serve(client)
             except (RedisError, OSError, TimeoutError, ValueError) as error:
                 self._say_down(error)
@@ -137,11 +137,11 @@ class SharedCounts:
         waiting, self._waiting = self._waiting, []
         _settle(waiting)
 
-    def _say_up(self, counted: Counted) -> None:
+    def _say_up(self, fallbacks: Fallbacks) -> None:
         self.up = True
         self.tried.set()
         if self._told_down:
-            extra = {"decided_alone": counted.alone, "refused": counted.refused}
+            extra = {"decided_alone": fallbacks.alone, "refused": fallbacks.refused}
             logger.warning("Redis answers again; limits hold over all hosts", extra=extra)
         self._told_down = False
 

@@ -72,7 +72,7 @@ _OF_WHAT = {
 class QuotaRule:
     """A row of the quotas: the calls that it is for, and how they are counted (together, each_key …).
 
-    `namespace_id`, `user_id` and `team_id`: None and "" are all of them; `tools`: None is every request.
+    `namespace_id`, `user_id`, `key_id` and `team_id`: None and "" are all of them; `tools`: None is every request.
     """
 
     id: int
@@ -87,12 +87,14 @@ class QuotaRule:
     user_id: str = ""
     team_id: int | None = None
     tools: NameRule | None = None
+    key_id: int | None = None
 
     def budget(self, key: KeyEntry, namespace: NamespaceEntry) -> Budget | None:
         """Return the budget for the calls of `key` in `namespace`; None when the quota is not for them."""
         if (
             self.namespace_id not in (None, namespace.id)
             or self.user_id not in ("", key.user_id)
+            or self.key_id not in (None, key.id)
             or self.team_id not in (None, key.team_id)
             or (self.counted == "each_team" and key.team_id is None)
         ):
@@ -119,7 +121,7 @@ class QuotaRule:
         if self.tools is not None:
             alone = self.tools.listed_globs is None and len(self.tools.listed) == 1
             return "tool", f"{namespace.slug}/{next(iter(self.tools.listed))}" if alone else namespace.slug
-        if self.counted == "each_key":
+        if self.counted == "each_key" or self.key_id is not None:
             return "key", f"{key.user_id} #{key.id}"
         if self.counted == "each_user" or self.user_id:
             return "user", key.user_id

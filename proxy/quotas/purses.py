@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from proxy.errors import Unavailable
+from proxy.fallbacks import Fallbacks
 from proxy.quotas import counters
 from proxy.quotas.budget import Budget
 from proxy.within import within
@@ -51,10 +52,16 @@ def _period(monthly: bool, now: float) -> tuple[date, float]:
 class Purses:
     """The purses of one process. `run` must be running; `closed`: without a lease and a database, calls are refused.
 
-    `alone` counts the calls that were let pass on credit, `refused` those that were not.
+    `fallbacks` counts the calls that were let pass on credit, and those that were not.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[psycopg.AsyncConnection[Any]]], *, closed: bool = False) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[psycopg.AsyncConnection[Any]]],
+        *,
+        closed: bool = False,
+        fallbacks: Fallbacks | None = None,
+    ) -> None:
         self._connect = connect
         self._closed = closed
         self._purses: dict[tuple[int, str, str], Purse] = {}
@@ -63,7 +70,7 @@ class Purses:
         self._waiting: list[asyncio.Future[bool]] = []
         self._wake = asyncio.Event()
         self._up = True  # until the first attempt says otherwise
-        self.alone = self.refused = 0
+        self.fallbacks = fallbacks or Fallbacks("database")
 
     # -- what calls do --
 
@@ -99,12 +106,12 @@ class Purses:
 
     def _on_credit(self, purses: Sequence[Purse]) -> None:
         if self._closed:
-            self.refused += 1
+            self.fallbacks.note_refused()
             raise Unavailable(
                 "The database does not answer, and what was leased of a quota is used up; try again.",
                 reason="quota_unknown",
             )
-        self.alone += 1
+        self.fallbacks.note_alone()
         self._take(purses)
 
     def give_back(self, budgets: Sequence[Budget]) -> None:
@@ -165,7 +172,8 @@ class Purses:
             try:
                 connection = await within(WAIT_S * 5, self._connect())
                 if not self._up:
-                    logger.warning("quotas are counted again", extra={"alone": self.alone, "refused": self.refused})
+                    extra = {"alone": self.fallbacks.alone, "refused": self.fallbacks.refused}
+                    logger.warning("quotas are counted again", extra=extra)
                 self._up, pause = True, _FIRST_PAUSE_S
                 await self._serve(connection)
             except asyncio.CancelledError:

@@ -29,9 +29,11 @@ def errors(response: Any) -> dict[str, list[str]]:
 
 def test_a_limit_is_made_and_changed(admin: Client, namespace: Namespace) -> None:
     before = ConfigurationChange.objects.count()
+    key = ApiKey.objects.create(user_id="bob")
     fields = {"namespace": namespace.pk, "tools": "search\r\nfind_*\r\n", "counted": "each_user", "user_id": " bob "}
-    assert admin.post(ADD, form(**fields)).status_code == 302
+    assert admin.post(ADD, form(key=key.pk, **fields)).status_code == 302
     limit = RateLimit.objects.get()
+    assert limit.key == key
     assert (limit.namespace, limit.tools, limit.counted, limit.user_id) == (
         namespace,
         ["search", "find_*"],
@@ -79,10 +81,11 @@ def test_the_list_says_what_each_is_for(admin: Client, namespace: Namespace) -> 
     RateLimit.objects.create(slug="tools", requests=5, window_s=3600, tools=["a", "b", "c", "d"], user_id="bob")
     RateLimit.objects.create(slug="free", requests=None)
     RateLimit.objects.create(slug="usual", requests=-1, window_s=90)
+    RateLimit.objects.create(slug="one", requests=5, key=ApiKey.objects.create(user_id="carol"))
     body = admin.get(LIST).content.decode()
     for text in (
         "every call", "1,000 a minute", "namespace team", "nothing", "tools a, b, c and 1 more, user bob", "5 an hour",
-        "any number", "the default", "in force", ">off<",
+        "any number", "the default", "in force", ">off<", "key carol #",
     ):  # fmt: skip
         assert text in body, text
 

@@ -11,11 +11,13 @@ import pytest
 from gateway_project.configuration.errors import ConfigurationError
 from gateway_project.configuration.exporting import Exporter
 from gateway_project.configuration.importing import import_file
-from keys.models import ApiKey, RateLimit
+from keys import secrets
+from keys.models import ApiKey, Quota, RateLimit
 from namespaces.models import Namespace
 
 pytestmark = pytest.mark.django_db
 Write = Callable[..., Path]
+KEY = secrets.generate()
 FULL = """
 namespaces:
   docs: {url: "https://mcp.example.com/mcp"}
@@ -69,6 +71,56 @@ def test_every_column_is_set_and_exported_again(write: Write) -> None:
     RateLimit.objects.all().delete()
     import_file(write(text))
     assert Exporter().text() == text
+
+
+OF_ALICE = f"keys: [{{user_id: alice, key: {KEY}, all_namespaces: true}}]\n"
+
+
+def test_a_limit_and_a_quota_may_be_for_one_key(write: Write) -> None:
+    """By its secret in a file, by a digest in an export; together with the key, which the same file makes."""
+    rules = f"limits: {{one: {{requests: 5, key: {KEY}}}}}\nquotas: {{one: {{amount: 9, key: {KEY}}}}}\n"
+    path = write(OF_ALICE + rules)
+    import_file(path)
+    alice = ApiKey.objects.get()
+    assert RateLimit.objects.get().key == Quota.objects.get().key == alice
+    assert not import_file(path).changes
+    text = Exporter().text()
+    assert KEY not in text and text.count(bytes(alice.secrets.get().digest).hex()) == 3
+    RateLimit.objects.all().delete()
+    Quota.objects.all().delete()
+    import_file(write(text))
+    assert RateLimit.objects.get().key == Quota.objects.get().key == alice
+    import_file(write("limits: {one: {requests: 6}}\nquotas: {one: {amount: 8}}\n"))
+    assert RateLimit.objects.get().key == Quota.objects.get().key == alice, (
+        "a file that does not say it changes nothing"
+    )
+    import_file(write("limits: {one: {requests: 6, key: null}}\nquotas: {one: {amount: 8, digest: null}}\n"))
+    assert RateLimit.objects.get().key is Quota.objects.get().key is None
+
+
+def test_an_export_leaves_out_what_is_for_a_key_that_it_leaves_out(write: Write) -> None:
+    """Without the key, the rule would be for every key."""
+    import_file(write(OF_ALICE + f"limits: {{one: {{requests: 5, key: {KEY}}}, all: {{requests: 9}}}}\n"))
+    ApiKey.objects.get().secrets.all().delete()
+    exporter = Exporter()
+    assert list(exporter.tree()["limits"]) == ["all"]
+    assert any("The limit one was left out" in note for note in exporter.notes)
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        ("limits: {one: {requests: 5, key: mcpgw_no}}", "mistyped"),
+        ("limits: {one: {requests: 5, digest: abc}}", "64 hexadecimal"),
+        ("limits: {one: {requests: 5, digest: " + "0" * 64 + "}}", "limits.one: no key has this secret"),
+        ('limits: {one: {requests: 5, key: ""}}', "write null for every key"),
+        ("quotas: {one: {amount: 5, digest: " + "0" * 64 + "}}", "quotas.one: no key has this secret"),
+        ('quotas: {one: {amount: 5, key: ""}}', "write null for every key"),
+    ],
+)
+def test_a_key_that_is_not_there_opens_no_rule_to_everybody(write: Write, rule: str, complaint: str) -> None:
+    assert complaint in problems(write(rule))
+    assert not Quota.objects.exists()
 
 
 def test_a_file_that_says_less_changes_less(write: Write) -> None:

@@ -27,6 +27,7 @@ PAGES = {
     "upstreams": "/dashboard/upstreams/?period=24h",
     "upstream": "/dashboard/upstreams/github-mcp/?period=7d",
     "health": "/dashboard/health/?window=7d",
+    "quotas-empty": "/dashboard/quotas/",
     "requests": "/dashboard/requests/?period=24h&errors_only=true",
     "requests-empty": "/dashboard/requests/?tool=no-such-tool",
     "live": "/dashboard/live/",

@@ -156,7 +156,7 @@ async def test_open_goes_on_with_what_this_host_has_let_in(server: RedisServer) 
         found = await count([first], [limit], 20)
         assert time.monotonic() - begun < 1.0
         assert sum(verdict.admitted for verdict in found) == 6
-        assert first.counted.alone >= 6 and second.counted.alone == 0
+        assert first.fallbacks.alone >= 6 and second.fallbacks.alone == 0
         await until(lambda: not second.shared.up)
         assert sum(verdict.admitted for verdict in await count([second], [limit], 20)) == 8
         server.start()
@@ -173,7 +173,7 @@ async def test_closed_refuses_what_has_a_limit(server: RedisServer) -> None:
             with pytest.raises(Unavailable) as refusal:
                 await host.admit_shared([window(10)])
             assert (refusal.value.status, refusal.value.reason) == (503, "limiter_down")
-        assert host.counted.refused == 3
+        assert host.fallbacks.refused == 3
         server.start()
         await until(lambda: host.shared.up)
         assert (await host.admit_shared([window(10)])).admitted
@@ -195,9 +195,9 @@ async def test_a_redis_that_hangs_holds_no_call_for_long(server: RedisServer) ->
         finally:
             server.thaw()
         await until(lambda: host.shared.up)
-        alone = host.counted.alone
+        alone = host.fallbacks.alone
         assert (await host.admit_shared([window(1000)])).admitted
-        assert host.counted.alone == alone
+        assert host.fallbacks.alone == alone
 
 
 async def test_coming_and_going_fails_no_call(server: RedisServer) -> None:
@@ -230,7 +230,7 @@ async def test_scripts_that_somebody_flushed_come_back(server: RedisServer) -> N
         assert (await host.admit_shared([window(5)])).remaining == 4
         server.command("SCRIPT", "FLUSH")
         assert (await host.admit_shared([window(5)])).remaining == 3
-        assert host.shared.up and host.counted.alone == 0
+        assert host.shared.up and host.fallbacks.alone == 0
 
 
 async def test_an_error_of_redis_counts_as_being_away(server: RedisServer) -> None:
@@ -238,7 +238,7 @@ async def test_an_error_of_redis_counts_as_being_away(server: RedisServer) -> No
         limit = window(5)
         server.command("SET", f"mcp-gateway:{{limits}}:{limit.digest:016x}", "no list")
         assert (await host.admit_shared([limit])).admitted
-        assert host.counted.alone == 1
+        assert host.fallbacks.alone == 1
 
 
 async def test_a_password_stays_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,12 +23,12 @@ def gateway(start_gateway: Callable[..., Gateway], light: str) -> Gateway:
 
 INSERT = """
 INSERT INTO keys_ratelimit (slug, namespace_id, tools, user_id, counted, requests, window_s, burst, algorithm, enabled,
-    description, created_at, updated_at)
-VALUES (%s, (SELECT id FROM namespaces_namespace WHERE slug = %s), %s, %s, %s, %s, %s, %s, %s, %s, '', now(), now())
+    key_id, description, created_at, updated_at)
+VALUES (%s, (SELECT id FROM namespaces_namespace WHERE slug = %s), %s, %s, %s, %s, %s, %s, %s, %s, %s, '', now(), now())
 """
 DEFAULTS = {
     "namespace": None, "tools": [], "user_id": "", "counted": "together", "requests": None, "window": 60, "burst": None,
-    "algorithm": "", "enabled": True,
+    "algorithm": "", "enabled": True, "key_id": None,
 }  # fmt: skip
 Put = Callable[[dict[str, Any]], None]
 
@@ -124,6 +124,16 @@ def test_the_gateway_as_a_whole(gateway: Gateway, limit: Put) -> None:
     assert found == [200, 200, 200, 429]
     data = refusal(ask(gateway))
     assert (data["reason"], data["limit"]["scope"]) == ("rate_limited_global", "gateway")
+
+
+def test_a_limit_of_one_key_leaves_the_users_other_key_alone(gateway: Gateway, limit: Put) -> None:
+    beginning = KEYS["alice"][:12]
+    ((number,),) = gateway.query("SELECT key_id FROM keys_keysecret WHERE prefix LIKE %s", f"{beginning}%")
+    limit({"one": {"key_id": number, "requests": 2} | HOUR})
+    assert [ask(gateway).status_code for _ in range(3)] == [200, 200, 429]
+    told = refusal(ask(gateway, "files"))
+    assert (told["reason"], told["limit"]["kind"]) == ("rate_limited_key", "key")
+    assert "x-ratelimit-limit" not in ask(gateway, key="alice-too").headers
 
 
 def test_the_tightest_decides_and_a_refused_call_uses_up_no_other(gateway: Gateway, limit: Put) -> None:

@@ -1,4 +1,4 @@
-"""Who signs out, is disabled, or loses a key or a role, sees nothing more within fifteen seconds."""
+"""Who signs out or is disabled sees nothing more within fifteen seconds; keys end within two."""
 
 from __future__ import annotations
 
@@ -44,6 +44,28 @@ async def test_an_end_of_access_closes_the_socket(live: Gateway, people: People,
     await asyncio.to_thread(call)
     await stays.row(user_id="alice")
     await stays.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["revoked_at = now()", "addresses_mode = 'listed', addresses_listed = '{192.0.2.0/24}'"],
+    ids=["revoked", "elsewhere"],
+)
+async def test_a_key_that_no_longer_works_here_ends_its_views_within_two_seconds(live: Gateway, change: str) -> None:
+    """Several views, so that both workers have some; another key's stays."""
+    live.query("UPDATE keys_apikey SET revoked_at = NULL WHERE user_id IN ('alice', 'bob')")
+    stays = await Live.open(live, key=KEYS["alice"])
+    views = [await Live.open(live, key=KEYS["bob"]) for _ in range(5)]
+    for view in (*views, stays):
+        await view.until(lambda message: message.get("feed") == "listening")
+    begun = time.monotonic()
+    live.query(f"UPDATE keys_apikey SET {change} WHERE user_id = 'bob'")
+    ends = await asyncio.gather(*(view.closed(2) for view in views))
+    print(f"closed after {time.monotonic() - begun:.2f} s")
+    assert set(ends) == {(4401, "signed_out")}
+    assert await stays.rows_within(0.5) == []  # and is not closed
+    await stays.close()
+    live.query("UPDATE keys_apikey SET revoked_at = NULL, addresses_mode = 'all' WHERE user_id = 'bob'")
 
 
 @pytest.mark.parametrize("end", OF_ACCOUNT)

@@ -81,6 +81,8 @@ def test_every_published_name_and_label_is_there_with_its_type(counted: Gateway)
         "mcp_gateway_requests_total": ("counter", "method path status auth_type upstream"),
         "mcp_gateway_request_duration_seconds": ("histogram", "method path upstream"),
         "mcp_gateway_active_connections": ("gauge", ""),
+        "mcp_gateway_active_agent_sessions": ("gauge", ""),
+        "mcp_gateway_circuit_breaker_state": ("gauge", "upstream"),
         "mcp_gateway_upstream_errors_total": ("counter", "upstream error_type"),
         "mcp_gateway_rate_limit_rejections_total": ("counter", "identity tier"),
         "mcp_gateway_mcp_methods_total": ("counter", "method upstream"),

@@ -105,7 +105,7 @@ def test_gauges_of_a_process_that_stopped_writing_are_not_told(tmp_path: Path) -
     process.publish(3, 2, 1.0)
 
     def told(now: float) -> dict[str, float]:
-        families_ = HostCollector(cells.read(tmp_path), now).collect()
+        families_ = HostCollector(cells.read(tmp_path), now=now).collect()
         return {sample.name: sample.value for family in families_ for sample in family.samples}
 
     now = time.monotonic()

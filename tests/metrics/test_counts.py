@@ -191,6 +191,7 @@ def test_the_last_hours_figures_are_those_of_the_rest_api(counted: Gateway) -> N
     def same() -> bool:
         said, samples = both()
         names = {"successRate": "success_rate", "avgLatencyMs": "latency_avg_ms", "p95LatencyMs": "latency_p95_ms"}
+        names["p99LatencyMs"] = "latency_p99_ms"
         return all(abs(said[b6] - samples.sum(f"mcp_gateway_{b7}")) < 0.01 * said[b6] for b6, b7 in names.items())
 
     wait_for(same, 30)

@@ -50,7 +50,7 @@ def test_p6_a_hostile_upstream_cannot_exhaust_the_gateway(caller: Caller) -> Non
 
 @pytest.mark.alone
 def test_p7_a_decompression_bomb_is_refused_at_its_head(caller: Caller) -> None:
-    """64 MiB, compressed a thousand times: nothing of it is inflated, whoever asked for it."""
+    """512 MiB, compressed a thousand times: nothing of it is inflated, whoever asked for it."""
     caller.post("h-gzip-bad", tool_call())
     before, _ = _resources(caller)
     for _ in range(3):

@@ -86,11 +86,13 @@ def test_guessers_are_slowed_down_over_all_workers_and_good_keys_are_not(make_ga
     env = {"GATEWAY_TRUSTED_PROXIES": "127.0.0.1", "GATEWAY_FAILED_CREDENTIALS_PER_MINUTE": "60"}
     gateway = make_gateway(workers=4, config=config, env=env | {"GATEWAY_PROBE_INTERVAL_S": "0"})
     body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    # One client, because making one costs more than a call; but each call on a connection of its own.
+    client = httpx.Client(base_url=gateway.base, limits=httpx.Limits(max_keepalive_connections=0), timeout=60)
 
     def ask(key: str, address: str) -> int:
-        """Call on a connection of its own, as whoever the trusted proxy says."""
+        """Call as whoever the trusted proxy says."""
         headers = {"Authorization": f"Bearer {key}", "X-Forwarded-For": address}
-        return httpx.post(gateway.url("demo"), json=body, headers=headers, timeout=60).status_code
+        return client.post("/mcp/demo", json=body, headers=headers).status_code
 
     with ThreadPoolExecutor(16) as threads:
         statuses = list(threads.map(lambda _: ask(secrets.generate(), "198.51.100.1"), range(SENT)))
@@ -100,6 +102,23 @@ def test_guessers_are_slowed_down_over_all_workers_and_good_keys_are_not(make_ga
     print(f"{SENT} wrong keys from one address over 4 workers: {passed_on} answered 401, the others 429")
     assert ask(KEY, "198.51.100.2") == ask(KEY, "198.51.100.1") == 502, "the dead upstream's answer"
     assert ask("garbage", "198.51.100.2") == 401
+
     # An address that a client made up stands before the one that the proxy saw.
     # One guess a second is let through, so not each of a few is refused.
     assert 429 in [ask("garbage", "203.0.113.9, 198.51.100.1") for _ in range(4)]
+
+    # The REST API, which a process of its own answers, counts in the same place.
+    def rest(key: str) -> httpx.Response:
+        return client.get("/namespaces", headers={"X-API-Key": key, "X-Forwarded-For": "198.51.100.9"})
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: rest(secrets.generate()), range(BURST * 2)))
+        at_mcp = list(threads.map(lambda _: ask("garbage", "198.51.100.9"), range(16)))
+    told = [answer.status_code for answer in answers]
+    assert set(told) == {401, 429} and told.count(401) >= BURST
+    assert 429 in at_mcp, "what was guessed there counts here"
+    refused = answers[told.index(429)]
+    assert refused.json()["error"]["reason"] == "too_many_failures" and int(refused.headers["retry-after"]) >= 1
+    assert refused.headers["x-request-id"] and "www-authenticate" not in refused.headers
+    assert rest(KEY).status_code == 200
+    assert client.get("/namespaces", headers={"X-Forwarded-For": "198.51.100.9"}).status_code == 401

@@ -51,15 +51,17 @@ def use(quota: Quota, spender: str, used: int) -> None:
 def test_a_quota_is_made_and_changed_and_the_workers_are_told(admin: Client) -> None:
     namespace, team = Namespace.objects.create(slug="docs"), Team.objects.create(slug="red")
     before = ConfigurationChange.objects.count()
+    key = ApiKey.objects.create(user_id="bob")
     fields = {"namespace": namespace.pk, "team": team.pk, "tools": "search\nfind_*", "user_id": " bob "}
-    assert admin.post(ADD, form(**fields)).status_code == 302
+    assert admin.post(ADD, form(key=key.pk, **fields)).status_code == 302
     quota = Quota.objects.get()
+    assert quota.key == key
     assert (quota.namespace, quota.team, quota.tools, quota.user_id) == (namespace, team, ["search", "find_*"], "bob")
     assert ConfigurationChange.objects.count() > before
     page = reverse("admin:keys_quota_change", args=[quota.pk])
     assert admin.post(page, form(amount="7", period="month", measure="response_bytes")).status_code == 302
     quota.refresh_from_db()
-    assert (quota.amount, quota.unit, quota.namespace) == (7, "response_bytes/month", None)
+    assert (quota.amount, quota.unit, quota.namespace, quota.key) == (7, "response_bytes/month", None, None)
 
 
 def test_counters_tell_no_worker(admin: Client) -> None:
@@ -148,6 +150,14 @@ def test_people_see_their_own_their_teams_and_what_they_share() -> None:
     assert people.shown("carol") == alice | together  # she audits the team
     bob = {("key", str(people.keys["bob"])), ("user", "bob"), ("team", "blue")}
     assert people.shown("bob") == bob | {("blue-tools", "everybody together"), ("all", "everybody together")}
+
+
+def test_what_is_for_one_key_is_shown_to_who_holds_or_oversees_it() -> None:
+    people = People()
+    Quota.objects.create(slug="one", amount=50, counted="together", key=people.keys["alice"])
+    for name, sees in (("alice", True), ("carol", True), ("bob", False)):
+        assert (("one", str(people.keys["alice"])) in people.shown(name)) is sees, name
+        assert ("one" in {slug for slug, _ in people.shown(name)}) is sees, name
 
 
 def test_administrators_see_all_and_strangers_nothing(admin: Client) -> None:

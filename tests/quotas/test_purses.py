@@ -249,7 +249,7 @@ async def test_open_goes_on_with_the_lease_and_then_on_credit_and_books_it_later
         begun = time.monotonic()
         assert all([await spent(worker, budget) for _ in range(100)])
         assert time.monotonic() - begun < 1
-        assert worker.alone == 81 and worker.refused == 0
+        assert worker.fallbacks.alone == 81 and worker.fallbacks.refused == 0
         tables.down = False
         await until(lambda: worker._up)
         assert await spent(worker, budget)
@@ -267,7 +267,7 @@ async def test_closed_refuses_what_has_no_lease_left(tables: Counters) -> None:
             assert await spent(worker, budget)
         with pytest.raises(Unavailable) as refusal:
             await worker.spend([budget])
-        assert (refusal.value.status, refusal.value.reason, worker.refused) == (503, "quota_unknown", 1)
+        assert (refusal.value.status, refusal.value.reason, worker.fallbacks.refused) == (503, "quota_unknown", 1)
         tables.down = False
         await until(lambda: worker._up)
         assert await spent(worker, budget)

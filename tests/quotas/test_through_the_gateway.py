@@ -110,6 +110,13 @@ def test_answers_count_by_their_bytes(gateway: Gateway, light: str) -> None:
     wait_for(lambda: used(gateway, "bytes") == sum(sizes), 15, lambda: f"{used(gateway, 'bytes')} {sum(sizes)}")
 
 
+def test_a_quota_of_one_key_leaves_the_users_other_key_alone(gateway: Gateway, light: str) -> None:
+    put(gateway, light, {"one": {"amount": 0, "key": KEYS["alice"], "counted": "together"}})
+    told = refusal(ask(gateway))["quota"]
+    assert told["kind"] == "key" and told["scope"].startswith("alice #")
+    assert ask(gateway, key="alice-too").status_code == 200
+
+
 def test_tools_have_quotas_and_hidden_ones_are_not_revealed(gateway: Gateway, light: str) -> None:
     put(gateway, light, {"add": {"amount": 0, "tools": ["add"], "counted": "together"}})
     assert refusal(ask(gateway, tool="add"))["quota"]["scope"] == "docs/add"

@@ -22,7 +22,7 @@ from tests.reliability.meter import WorkerMeter
 from tests.upstreams.listening import started
 
 # By their users: two with a namespace each, one with a limit, and some that a single test each may spoil.
-SPARE = ("revoked", "narrowed", "expiring", "guessed")
+SPARE = ("revoked", "narrowed", "expiring", "guessed", "moved")
 # Users with a sliding window of 100: by its length in seconds.
 WINDOWS = {"windowed-5": 5, "windowed-60": 60}
 KEYS = {user: secrets.generate() for user in ("first", "second", "limited", *WINDOWS, *SPARE)}

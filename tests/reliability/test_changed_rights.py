@@ -85,11 +85,57 @@ async def test_a_revoked_key_is_refused_by_every_worker_and_its_streams_end(
     assert 0 <= min(ends) <= max(ends) <= 5
 
 
-async def _open_stream(gateway: Gateway, key: str) -> Connection:
+ELSEWHERE = "addresses_mode = 'listed', addresses_listed = '{192.0.2.0/24}'"
+ANYWHERE = "addresses_mode = 'all', addresses_listed = '{}'"
+
+
+@pytest.mark.parametrize(
+    ("user", "namespace", "row"),
+    [
+        ("moved", "first", "keys_apikey SET {} WHERE user_id = 'moved'"),
+        ("second", "second", "namespaces_namespace SET {} WHERE slug = 'second'"),
+    ],
+    ids=["key", "namespace"],
+)
+async def test_an_edited_address_list_ends_the_streams_of_those_elsewhere(
+    four_workers: Gateway, figure: Figure, user: str, namespace: str, row: str
+) -> None:
+    key, path = KEYS[user], f"/mcp/{namespace}"
+    streams = [await _open_stream(four_workers, key, path) for _ in range(STREAMS)]
+    unharmed = await _open_stream(four_workers, KEYS["first"])
+    moved = 0.0
+
+    async def move() -> None:
+        nonlocal moved
+        await asyncio.to_thread(four_workers.query, f"UPDATE {row.format(ELSEWHERE)}")
+        moved = time.monotonic()
+
+    ending = [asyncio.create_task(_end_of(stream)) for stream in streams]
+    staying = asyncio.create_task(_end_of(unharmed))
+    try:
+        lasts, polls = await _change_under_polls(four_workers, key, path, move, lambda answer: answer.status == 200)
+        ends = [at - moved for at in await asyncio.gather(*ending)]
+        assert not staying.done()
+    finally:
+        staying.cancel()
+        unharmed.close()
+        await asyncio.to_thread(four_workers.query, f"UPDATE {row.format(ANYWHERE)}")
+    figure(
+        "P20",
+        f"the allow list of a {'key' if user == 'moved' else 'namespace'} no longer holds its caller; 4 workers, polled"
+        f" {POLLS_PER_S} times a second ({polls} polls), {STREAMS} open streams",
+        f"refused everywhere after {max(lasts):.2f} s, all streams closed after {max(ends):.2f} s",
+        "≤ 2 s",
+    )
+    assert max(lasts) <= 2
+    assert 0 <= min(ends) <= max(ends) <= 2
+
+
+async def _open_stream(gateway: Gateway, key: str, path: str = "/mcp/first") -> Connection:
     """Open a stream that would last a minute."""
     connection = await Connection.open(gateway.port)
     body = tool_call("stream", {"count": 300, "interval_ms": 200})
-    connection.send("POST", "/mcp/first", protocol_headers(key), body)
+    connection.send("POST", path, protocol_headers(key), body)
     status, headers = await connection.head()
     assert (status, headers["content-type"]) == (200, "text/event-stream")
     return connection

@@ -62,6 +62,30 @@ def test_old_change_marks_go_and_the_newest_stays(prepared: Gateway) -> None:
     assert prepared.query("SELECT id FROM namespaces_configurationchange") == newest
 
 
+def test_counters_of_quotas_go_when_their_period_ended_long_ago(prepared: Gateway) -> None:
+    """More than a transaction's worth of old rows; what the retention just keeps, and what counts now, stays."""
+    prepared.import_config({"quotas": {"daily": {"amount": 10}}})
+    today = datetime.now(UTC).date()
+    month = (today - timedelta(days=90)).replace(day=1)
+    insert = """
+        INSERT INTO keys_quotause (quota_id, spender, unit, begins, used)
+        SELECT id, %s, %s, %s::date - step, 1 FROM keys_quota, generate_series(0, %s) AS step
+    """
+    kept = [
+        ("kept", "calls/day", today, 0),
+        ("kept", "calls/day", today - timedelta(days=90), 0),
+        ("kept", "response_bytes/month", month, 0),
+    ]
+    gone = [
+        ("gone", "calls/day", today - timedelta(days=91), 2500),
+        ("gone", "calls/month", (month - timedelta(days=1)).replace(day=1), 0),
+    ]
+    for row in (*kept, *gone):
+        prepared.query(insert, *row)
+    prepared.manage("maintain", "--once")
+    assert prepared.query("SELECT spender, count(*) FROM keys_quotause GROUP BY spender") == [("kept", 3)]
+
+
 def test_upstreams_are_looked_at(prepared: Gateway) -> None:
     with started("tests.upstreams.echo_fast") as url:
         prepared.import_config({"namespaces": {"up": {"url": url}, "down": {"url": "http://127.0.0.1:10/mcp"}}})

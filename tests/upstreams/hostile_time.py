@@ -7,6 +7,7 @@ import gzip
 import json
 import struct
 import zlib
+from collections.abc import Iterator
 
 from tests.upstreams.hostile_exchange import JSON_TYPE, Exchange, behaviour, event, head
 
@@ -104,30 +105,39 @@ async def sse_huge_line(exchange: Exchange) -> None:
         await exchange.part(b"x" * BLOCK)
 
 
-def bomb(prefix: bytes, suffix: bytes, megabytes: int) -> bytes:
-    """A gzip body of `megabytes` MiB of `x` between prefix and suffix, in about a thousandth of that.
+def bomb(prefix: bytes, suffix: bytes, megabytes: int) -> tuple[int, Iterator[bytes]]:
+    """The length of a gzip body of `megabytes` MiB of `x` between prefix and suffix, and the body, part by part.
 
-    A full flush resets the compressor, so that the bytes of one block can be repeated.
+    It is about a thousandth of that. A full flush resets the compressor, so that the bytes of one block can be
+    repeated; nothing is ever held as a whole.
     """
     filler = b"x" * BLOCK
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    start = deflate.compress(prefix) + deflate.flush(zlib.Z_FULL_FLUSH)
+    start = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + deflate.compress(prefix) + deflate.flush(zlib.Z_FULL_FLUSH)
     block = deflate.compress(filler) + deflate.flush(zlib.Z_FULL_FLUSH)
     end = deflate.compress(suffix) + deflate.flush()
-    checksum = zlib.crc32(prefix)
-    for _ in range(megabytes):
-        checksum = zlib.crc32(filler, checksum)
-    size = len(prefix) + megabytes * BLOCK + len(suffix)
-    tail = struct.pack("<II", zlib.crc32(suffix, checksum), size & 0xFFFFFFFF)
-    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + start + block * megabytes + end + tail
+
+    def parts() -> Iterator[bytes]:
+        yield start
+        checksum = zlib.crc32(prefix)
+        for _ in range(megabytes):
+            checksum = zlib.crc32(filler, checksum)
+            yield block
+        size = len(prefix) + megabytes * BLOCK + len(suffix)
+        yield end + struct.pack("<II", zlib.crc32(suffix, checksum), size & 0xFFFFFFFF)
+
+    return len(start) + megabytes * len(block) + len(end) + 8, parts()
 
 
 @behaviour("U3", "gzip-bomb")
 async def gzip_bomb(exchange: Exchange) -> None:
     """A correct answer of `mb` mebibytes (512), compressed a thousand times."""
     prefix, suffix = exchange.dumped("@@").split(b"@@")
-    body = await asyncio.to_thread(bomb, prefix, suffix, int(exchange.number("mb", 512)))
-    await exchange.reply(body, headers=[JSON_TYPE, ("Content-Encoding", "gzip")])
+    length, parts = bomb(prefix, suffix, int(exchange.number("mb", 512)))
+    await exchange.send(head(200, [JSON_TYPE, ("Content-Encoding", "gzip"), ("Content-Length", str(length))]))
+    for part in parts:
+        await exchange.send(part)
+        await asyncio.sleep(0)  # others are served meanwhile
 
 
 @behaviour("U3", "gzip-bad")

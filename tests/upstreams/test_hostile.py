@@ -153,7 +153,9 @@ def test_crlf_stream_spells_a_correct_answer_by_the_sse_grammar(upstream: str) -
 
 
 def test_bomb_is_a_valid_gzip_stream_of_the_size_it_claims() -> None:
-    body = bomb(b'{"text": "', b'"}', 8)
+    length, parts = bomb(b'{"text": "', b'"}', 8)
+    body = b"".join(parts)
+    assert len(body) == length
     opened = zlib.decompressobj(31)
     text = opened.decompress(body)
     assert opened.eof and len(json.loads(text)["text"]) == 8 << 20
