@@ -19,6 +19,14 @@ READ_AHEAD_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 200
 MAX_INTERIM = 16
+# The headers that mean something to the gateway. Others are counted and forgotten.
+_READ = {
+    name.encode(): name
+    for name in (
+        *("content-type", "content-length", "content-encoding", "transfer-encoding"),
+        *("mcp-session-id", "retry-after", "keep-alive"),
+    )
+}
 
 
 def closed() -> UpstreamFailed:
@@ -32,7 +40,10 @@ def broken() -> UpstreamFailed:
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection. `status` and `headers` (lower-case names) are there once `head` has returned."""
+    """A connection.
+
+    `status` and `headers` (lower-case names, of those that the gateway reads) are there once `head` has returned.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -50,7 +61,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = 0
         self.headers: dict[str, str] = {}
         self.complete = False
-        self._head_done = False
+        self.head_done = False
         self._interim = 0
         self._head_bytes = self._header_count = 0
         self._bodiless = 0  # bytes that came since the last of the body's, or before the first of them
@@ -75,15 +86,21 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def head(self) -> None:
         """Wait until status and headers are there. Raises UpstreamFailed when they never will be."""
-        while not self._head_done:
-            await self._wait()
+        while not self.head_done:
+            await self._news()
 
     async def read_some(self) -> bytes:
         """Return the body bytes that have come; empty at its end. Raises UpstreamFailed when it breaks off."""
         while not self._chunks:
             if self.complete:
                 return b""
-            await self._wait()
+            await self._news()
+        return self.take()
+
+    def take(self) -> bytes:
+        """Return the body bytes that have come; empty where there are none."""
+        if not self._chunks:
+            return b""
         chunk = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._buffered = 0
@@ -111,18 +128,17 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _wait(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Return what is done as soon as anything new came. One waits at a time."""
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _fail(self, error: UpstreamFailed) -> None:
         if self._error is None and not self.complete:
@@ -158,7 +174,7 @@ class UpstreamConnection(asyncio.Protocol):
 
         Under TLS this is its closure alert; without one such a body counts as cut off (RFC 9112 §9.8).
         """
-        if self._head_done and self._until_end and self._error is None and self._said_so():
+        if self.head_done and self._until_end and self._error is None and self._said_so():
             self.complete = True
         # At once: what it did not take of the request would otherwise keep the transport from closing.
         self._fail(closed())
@@ -188,8 +204,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; copies are joined. Trailers are dropped."""
-        if self._head_done:
+        """Keep a header that is read; copies are joined. Trailers are dropped."""
+        if self.head_done:
             # The parser takes a trailer such as `Connection: close` for framing, of this answer or of the next one.
             self._reusable = False
             return
@@ -197,17 +213,19 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes += len(name) + len(value)
         if self._header_count > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
             raise broken()
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1").strip(" \t")
-        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+        key = _READ.get(name.lower())
+        if key is not None:
+            text = value.decode("latin-1").strip(" \t")
+            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
         """Look at status and framing. Interim answers (1xx) are skipped, a few of them."""
         if self.complete:
             return
-        status = self._parser.get_status_code()
-        framed = "content-length" in self.headers
-        coding = self.headers.get("transfer-encoding")
+        parser, headers = self._parser, self.headers
+        status = parser.get_status_code()
+        framed = "content-length" in headers
+        coding = headers.get("transfer-encoding")
         if 100 <= status < 200:
             self._interim += 1
             # The parser reads a body behind some of them; there is none (RFC 9110 §15.2).
@@ -218,12 +236,13 @@ class UpstreamConnection(asyncio.Protocol):
         if coding is not None and (coding.lower() != "chunked" or framed):
             raise broken()
         self._until_end = coding is None and not framed and status not in (204, 304)
-        self._reusable = self._parser.should_keep_alive() and not self._until_end
-        if coding is not None and self._parser.get_http_version() != "1.1":
+        self._reusable = parser.should_keep_alive() and not self._until_end
+        if coding is not None and parser.get_http_version() != "1.1":
             self._reusable = False  # HTTP/1.0 knows no chunks (RFC 9112 §6.1)
         self._bodiless = 0
-        self._head_done = True
-        self._wake()
+        self.head_done = True
+        if self._waiter is not None:
+            self._wake()
 
     def on_body(self, body: bytes) -> None:
         """Keep body bytes; stop reading while there are too many that nobody took."""
@@ -235,12 +254,14 @@ class UpstreamConnection(asyncio.Protocol):
         if self._buffered > READ_AHEAD_BYTES and not self._paused and self._open:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def on_message_complete(self) -> None:
         """The answer, or an interim one, is complete."""
-        if not self._head_done:
+        if not self.head_done:
             self.headers.clear()
             return
         self.complete = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
