@@ -253,7 +253,6 @@ class Gateway:
         assert access is not None and access.namespace.upstream is not None  # noqa: S101
         state = self.runtime.upstream_state(access.namespace.upstream)
         headers = protocol_headers(exchange)
-        headers["Content-Type"] = "application/json"
         if message.kind == "request":
             exchange.watch_client()
         else:

@@ -109,16 +109,24 @@ class Exchange:
 
     async def read_body(self, cap: int) -> bytes:
         """Return the request body. Raises Invalid (413) above `cap` bytes, ClientGone when it never ends."""
+        body = None if self._connection is None else self._connection.take_body()
+        if body is None:
+            body = await self._receive_body(cap)
+        elif len(body) > cap:
+            raise self._too_large(cap)
+        self.record.request_bytes = len(body)
+        return body
+
+    async def _receive_body(self, cap: int) -> bytes:
+        """Read a body that is still arriving."""
         declared = self.head.values.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > cap:
             raise self._too_large(cap)
         self.runtime.in_flight -= 1  # a request that is not there yet must not hold up a shut-down
         try:
-            body = await self._gather(cap)
+            return await self._gather(cap)
         finally:
             self.runtime.in_flight += 1
-        self.record.request_bytes = len(body)
-        return body
 
     async def _gather(self, cap: int) -> bytes:
         parts: list[bytes] = []
@@ -132,8 +140,6 @@ class Exchange:
             size += len(body)
             if size > cap:
                 raise self._too_large(cap)
-            if not more and not parts:
-                return body
             parts.append(body)
         return b"".join(parts)
 
@@ -198,6 +204,7 @@ class Exchange:
         """Stop timers and watchers and give places back; the call is over."""
         if self.deadline is not None:
             self.deadline.cancel()
+            self.deadline = None  # each refers to the other; the pair would wait for the garbage collector
         if self.stream is not None:
             self.stream.cancel()
         if self._watch is not None:
