@@ -92,13 +92,12 @@ class Exchange:
         self.head = head = Head(scope["headers"])
         client = scope.get("client")
         identifier = _new_id()
-        self.record = RequestRecord(
-            identifier,
-            time.time(),
-            method=scope["method"],
-            request_id=head.request_id() or identifier,
-            client_address=client[0] if client else None,
-        )
+        # Keywords would cost more than the record itself.
+        self.record = record = RequestRecord(identifier, time.time())
+        record.method = scope["method"]
+        record.request_id = head.request_id() or identifier
+        if client:
+            record.client_address = client[0]
         self._task = asyncio.current_task(runtime.loop)
         extensions = scope.get("extensions")
         self._connection = extensions.get("gateway.connection") if extensions else None

@@ -87,8 +87,7 @@ class ResponseDesk:
 
     def prepare(self, value: dict[str, Any], body: bytes) -> bytes:
         """Learn from a response, and return its bytes as the client may see them, under the client's id."""
-        result = value.get("result")
-        if isinstance(result, dict):
+        if self.method in filtering.TELLING and isinstance(result := value.get("result"), dict):
             if self.method in filtering.LISTS:
                 self._learn(result, body)
             elif self.method == "initialize":

@@ -13,30 +13,19 @@ from typing import Any
 
 import httptools
 
+from proxy.answer_head import MAX_HEAD_BYTES, broken, read_head
 from proxy.errors import UpstreamFailed
 
 READ_AHEAD_BYTES = 64 * 1024
-MAX_HEAD_BYTES = 64 * 1024
-MAX_HEADERS = 200
 MAX_INTERIM = 16
-# The headers that mean something to the gateway. Others are counted and forgotten.
-_READ = {
-    name.encode(): name
-    for name in (
-        *("content-type", "content-length", "content-encoding", "transfer-encoding"),
-        *("mcp-session-id", "retry-after", "keep-alive"),
-    )
-}
+_LINE_ENDS = (b"\r", b"\n")
+# How a chunked answer without a trailer ends. A line of a trailer has a colon.
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 def closed() -> UpstreamFailed:
     """Return the error for a connection that ended before its answer did."""
     return UpstreamFailed("The upstream closed the connection.", reason="upstream_closed")
-
-
-def broken() -> UpstreamFailed:
-    """Return the error for bytes that are no HTTP/1.1 answer."""
-    return UpstreamFailed("The upstream's answer is not valid HTTP.", reason="upstream_broken")
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -63,9 +52,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.complete = False
         self.head_done = False
         self._interim = 0
-        self._head_bytes = self._header_count = 0
+        self._heads: bytes | bytearray = b""  # what came until the head was complete, interim ones included
+        self._head_from = 0
         self._bodiless = 0  # bytes that came since the last of the body's, or before the first of them
-        self._until_end = False
+        self._until_end = self._is_chunked = False
+        self._tail = b""  # of the segment before, where the body is chunked
         self._paused = False
         self._error: UpstreamFailed | None = None
         self._chunks: deque[bytes] = deque()
@@ -159,6 +150,8 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             return
         self._bodiless += len(data)
+        if not self.head_done:
+            self._keep_head(data)
         try:
             self._parser.feed_data(data)
         except UpstreamFailed as error:
@@ -168,6 +161,25 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(cause if isinstance(cause, UpstreamFailed) else broken())
         if self._bodiless > MAX_HEAD_BYTES:
             self._fail(broken())  # a head, a trailer or a chunk's extension without an end
+        if self._is_chunked:
+            self._look_for_trailer(data)
+
+    def _keep_head(self, data: bytes) -> None:
+        if not self._heads:
+            self._heads = data
+            return
+        if isinstance(self._heads, bytes):
+            self._heads = bytearray(self._heads)
+        self._heads += data
+
+    def _look_for_trailer(self, data: bytes) -> None:
+        """Use no connection again whose chunked answer ended in another way than most, as one with a trailer does.
+
+        The parser takes a trailer such as `Connection: close` for framing, of this answer or of the next one.
+        """
+        if self.complete and not (self._tail + data[-len(_LAST_CHUNK) :]).endswith(_LAST_CHUNK):
+            self._reusable = False
+        self._tail = data[-2:]
 
     def eof_received(self) -> bool:
         """The upstream has said its last: the end of a body that has no other end, else a failure.
@@ -203,26 +215,12 @@ class UpstreamConnection(asyncio.Protocol):
         if self.complete:
             self._reusable = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header that is read; copies are joined. Trailers are dropped."""
-        if self.head_done:
-            # The parser takes a trailer such as `Connection: close` for framing, of this answer or of the next one.
-            self._reusable = False
-            return
-        self._header_count += 1
-        self._head_bytes += len(name) + len(value)
-        if self._header_count > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
-            raise broken()
-        key = _READ.get(name.lower())
-        if key is not None:
-            text = value.decode("latin-1").strip(" \t")
-            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-
     def on_headers_complete(self) -> None:
         """Look at status and framing. Interim answers (1xx) are skipped, a few of them."""
         if self.complete:
             return
-        parser, headers = self._parser, self.headers
+        parser = self._parser
+        self.headers = headers = self._read_head()
         status = parser.get_status_code()
         framed = "content-length" in headers
         coding = headers.get("transfer-encoding")
@@ -235,14 +233,27 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = status
         if coding is not None and (coding.lower() != "chunked" or framed):
             raise broken()
+        self._is_chunked = coding is not None
         self._until_end = coding is None and not framed and status not in (204, 304)
         self._reusable = parser.should_keep_alive() and not self._until_end
         if coding is not None and parser.get_http_version() != "1.1":
             self._reusable = False  # HTTP/1.0 knows no chunks (RFC 9112 §6.1)
         self._bodiless = 0
+        self._heads = b""
         self.head_done = True
         if self._waiter is not None:
             self._wake()
+
+    def _read_head(self) -> dict[str, str]:
+        """Return the headers of the head that has just been completed."""
+        heads, begin = self._heads, self._head_from
+        while heads[begin : begin + 1] in _LINE_ENDS:  # which the parser skips before a status line
+            begin += 1
+        end = heads.find(b"\r\n\r\n", begin)
+        if end < 0:
+            raise broken()
+        self._head_from = end + 4
+        return read_head(bytes(heads[begin:end]))
 
     def on_body(self, body: bytes) -> None:
         """Keep body bytes; stop reading while there are too many that nobody took."""
@@ -260,7 +271,7 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The answer, or an interim one, is complete."""
         if not self.head_done:
-            self.headers.clear()
+            self.headers = {}
             return
         self.complete = True
         if self._waiter is not None:
