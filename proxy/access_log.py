@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from keys.redaction import redact
@@ -29,6 +30,8 @@ _LEVELS = dict.fromkeys(("ok", "tool_error", "rpc_error", "client_gone"), "info"
 _What = tuple[*(str | None, str | None, str | None, str | None), *(str, str | None, int)]
 # User id, key id, client's name, client's address.
 _Who = tuple[str | None, int | None, str | None, str | None]
+_what_of = attrgetter("namespace", "upstream", "method", "tool", "outcome", "reason", "http_status")
+_who_of = attrgetter("user_id", "key_id", "client_name", "client_address")
 
 
 class AccessLog:
@@ -67,11 +70,7 @@ class AccessLog:
         second = int(record.at)
         if second != self._second:
             self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        what = (
-            *(record.namespace, record.upstream, record.method, record.tool),
-            *(record.outcome, record.reason, record.http_status),
-        )
-        who = record.user_id, record.key_id, record.client_name, record.client_address
+        what, who = _what_of(record), _who_of(record)
         return (
             f'{{"time": "{self._second_text}.{int((record.at - second) * 1000):03d}+00:00"'
             f', "level": "{_LEVELS.get(record.outcome, "warning")}", "logger": "gateway.call"'

@@ -228,7 +228,12 @@ class Exchange:
         record = self.record
         record.method = message.method or "response"
         record.tool = message.name
-        client = message.params.get("clientInfo") if message.method == "initialize" else message.meta.get(META_CLIENT)
+        if message.method == "initialize":
+            client = message.params.get("clientInfo")
+        elif not message.meta:
+            return
+        else:
+            client = message.meta.get(META_CLIENT)
         if isinstance(client, dict) and isinstance(client.get("name"), str):
             version = client.get("version")
             record.client_name = f"{client['name'][:48]}/{version[:15]}" if isinstance(version, str) else client["name"]

@@ -29,13 +29,11 @@ def read_message(data: bytes) -> dict[str, Any]:
 
 def is_response(value: Any) -> bool:
     """Return whether a decoded value is a JSON-RPC 2.0 response: one of result and error, no method."""
-    return (
-        isinstance(value, dict)
-        and value.get("jsonrpc") == "2.0"
-        and ("result" in value) != ("error" in value)
-        and "method" not in value
-        and ("error" not in value or isinstance(value["error"], dict))
-    )
+    if not isinstance(value, dict) or value.get("jsonrpc") != "2.0" or "method" in value:
+        return False
+    if "error" in value:
+        return "result" not in value and isinstance(value["error"], dict)
+    return "result" in value
 
 
 def same_id(given: Any, expected: str | int | None) -> bool:
