@@ -67,10 +67,7 @@ def _identifier(text: str | None) -> str:
 
 
 # Namespace, upstream, key id, user id, method, tool, outcome, reason, HTTP status, JSON-RPC code.
-_What = tuple[
-    *(str | None, str | None, int | None, str | None, str | None, str | None),
-    *(str, str | None, int, int | None),
-]
+_What = tuple[str | None, str | None, int | None, str | None, str | None, str | None, str, str | None, int, int | None]
 # Protocol version, client's name, session, client's address.
 _Who = tuple[str | None, str | None, str | None, str | None]
 # One call brings them all, where naming each costs a step of the interpreter each.

@@ -27,7 +27,7 @@ _LEVELS = dict.fromkeys(("ok", "tool_error", "rpc_error", "client_gone"), "info"
     ("upstream_error", "timeout", "unavailable"), "error"
 )
 # Namespace, upstream, method, tool, outcome, reason, status.
-_What = tuple[*(str | None, str | None, str | None, str | None), *(str, str | None, int)]
+_What = tuple[str | None, str | None, str | None, str | None, str, str | None, int]
 # User id, key id, client's name, client's address.
 _Who = tuple[str | None, int | None, str | None, str | None]
 _what_of = attrgetter("namespace", "upstream", "method", "tool", "outcome", "reason", "http_status")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -50,7 +50,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self.is_refused = False
         self._segment = 0
         # What every request of the connection has in its scope.
-        self._common = {
+        self._common: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "http_version": "1.1",
@@ -225,11 +225,6 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def take_body(self) -> bytes | None:
         """Return the current request's body if all of it is there and untouched, else None: `receive` brings it."""
         return self.cycle.take_body()
-
-    @property
-    def is_receiving(self) -> bool:
-        """Whether the body of the current request has not arrived completely."""
-        return self.phase is Phase.BODY
 
     # What the worker asks
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gateway_project.server.http_limits import Phase
+
 if TYPE_CHECKING:
     from gateway_project.server.http_protocol import GatewayHttpProtocol
 
@@ -33,7 +35,7 @@ def refuse(connection: GatewayHttpProtocol, status: bytes) -> bool:
     It has been woken up then, and what it still sends goes nowhere.
     """
     cycle = connection.cycle
-    is_open = connection.is_receiving and cycle is not None and not cycle.response_complete
+    is_open = connection.phase is Phase.BODY and cycle is not None and not cycle.response_complete
     if connection.transport.is_closing():
         return False
     if is_open and cycle.response_started:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from gateway_project.server.http_limits import Phase
+
 if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application
 
@@ -129,7 +131,7 @@ class Closer:
 
     def close(self) -> None:
         """Close once the answer has been taken."""
-        if self._connection.is_receiving:
+        if self._connection.phase is Phase.BODY:
             self._connection.linger()
         else:
             self._connection.close()
