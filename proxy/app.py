@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 import time
+from functools import lru_cache
 
 from namespaces import networks
 from proxy import allowance, auth, brakes, era, policy
@@ -28,8 +29,16 @@ from proxy.upstream import UpstreamAnswer
 
 logger = logging.getLogger(__name__)
 _PATH = re.compile(rb"/mcp/([a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?)")
+_LONGEST_PATH = len("/mcp/") + 64
 _JSON_TYPE = re.compile(rb"\s*application/json\s*(;\s*charset=\"?utf-8\"?\s*)?;?\s*", re.IGNORECASE)
 _VERBS = b"GET, POST, DELETE, OPTIONS"
+
+
+@lru_cache(1024)
+def _slug(raw_path: bytes) -> str | None:
+    """Return the namespace that a path names, to the letter; None for any other path."""
+    match = _PATH.fullmatch(raw_path)
+    return match[1].decode() if match else None
 
 
 class Gateway:
@@ -127,8 +136,9 @@ class Gateway:
         """Find the namespace by the exact path; one that is forbidden answers like one that does not exist."""
         key = exchange.key
         assert key is not None  # noqa: S101
-        match = _PATH.fullmatch(exchange.scope["raw_path"])
-        access = snapshot.access(key, match[1].decode()) if match else None
+        path = exchange.scope["raw_path"]
+        slug = _slug(path) if len(path) <= _LONGEST_PATH else None
+        access = snapshot.access(key, slug) if slug is not None else None
         if access is None:
             raise NotFound("There is no such namespace for this key.", reason="namespace_unknown")
         exchange.record.namespace = access.namespace.slug

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from proxy.errors import Invalid
+from proxy.jsonrpc import LEGACY_VERSIONS
 
 # Names that are read, or that clients usually send; whoever sends no other sends no Mcp-Param header either.
 _KNOWN = frozenset(
@@ -106,7 +107,7 @@ class Head:
         """Raise Invalid when a header that routes or frames the request came twice or holds odd bytes."""
         if self.repeated and (twice := self.repeated & _ROUTING):
             raise Invalid(f"The header {min(twice).decode()} came twice.", reason="header_repeated", code=-32020)
-        if self.version is not None and not _VERSION.fullmatch(self.version):
+        if self.version is not None and self.version not in LEGACY_VERSIONS and not _VERSION.fullmatch(self.version):
             raise Invalid("The header MCP-Protocol-Version is no version.", reason="version_invalid", code=-32022)
         if len(self.parameters) > MAX_PARAM_HEADERS:
             raise Invalid(f"More than {MAX_PARAM_HEADERS} Mcp-Param headers.", reason="header_invalid", code=-32020)
