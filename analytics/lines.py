@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from operator import attrgetter
+from typing import TypeVar
 
 from analytics.record import RequestRecord
 from keys.redaction import redact
@@ -64,20 +66,45 @@ def _identifier(text: str | None) -> str:
     return text if text.isalnum() and len(text) <= 128 else escape_redacted(text)
 
 
+# Namespace, upstream, key id, user id, method, tool, outcome, reason, HTTP status, JSON-RPC code.
+_What = tuple[str | None, str | None, int | None, str | None, str | None, str | None, str, str | None, int, int | None]
+# Protocol version, client's name, session, client's address.
+_Who = tuple[str | None, str | None, str | None, str | None]
+# One call brings them all, where naming each costs a step of the interpreter each.
+_what_of = attrgetter(
+    *("namespace", "upstream", "key_id", "user_id", "method", "tool", "outcome", "reason", "http_status"),
+    "jsonrpc_code",
+)
+_who_of = attrgetter("protocol_version", "client_name", "session", "client_address")
+_Key = TypeVar("_Key", _What, _Who)
+
+
+def _remember(known: dict[_Key, str], key: _Key, fields: str) -> str:
+    """Keep the fields of a key, unless its texts are long, and return them; a table that is full begins anew."""
+    if sum(len(part) for part in key if isinstance(part, str)) <= 2 * MAX_CHARACTERS:
+        if len(known) >= _MAX_REMEMBERED:
+            known.clear()
+        known[key] = fields
+    return fields
+
+
 class LineFormatter:
-    """Formats records; keeps the fields it has seen and the text of the current second."""
+    """Formats records; keeps the fields it has seen, and the text of the current second.
+
+    Most calls are like one before in all but their ids, times and sizes: what they share is remembered in two pieces.
+    """
 
     def __init__(self) -> None:
         self._own = _Remembered(escape)
         self._foreign = _Remembered(escape_redacted)
+        self._whats: dict[_What, str] = {}
+        self._whos: dict[_Who, str] = {}
         self._second = -1
         self._second_text = ""
 
     def format(self, record: RequestRecord) -> bytes:
         """Return the record's line, newline included. Raises nothing for any text; numbers must be numbers."""
-        own, foreign = self._own, self._foreign
-        at, key_id, code = record.at, record.key_id, record.jsonrpc_code
-        upstream_us, first_byte_us = record.upstream_us, record.first_byte_us
+        at, upstream_us, first_byte_us = record.at, record.upstream_us, record.first_byte_us
         auth_us, limit_us = record.auth_us, record.limit_us
         try:
             second = int(at)
@@ -85,21 +112,37 @@ class LineFormatter:
             at, second = -1.0, -1
         if second != self._second or at < 0:
             at, second = self._begin_second(at)
+        what, who = _what_of(record), _who_of(record)
         own_id = record.id
         # Most calls bring neither: both are then the very id of the record.
         request_id = own_id if record.request_id is own_id else _identifier(record.request_id)
         trace_id = own_id if record.trace_id is own_id else _identifier(record.trace_id)
         return (
             f"{own_id}\t{self._second_text}{int((at - second) * 1e6):06d}+00"
-            f"\t{foreign[record.namespace]}\t{own[record.upstream]}\t{NULL if key_id is None else key_id}"
-            f"\t{own[record.user_id]}\t{foreign[record.method]}\t{foreign[record.tool]}\t{own[record.outcome]}"
-            f"\t{own[record.reason]}\t{record.http_status}\t{NULL if code is None else _int4(code)}"
+            f"\t{self._whats.get(what) or self._what(what)}"
             f"\t{record.total_us}\t{NULL if upstream_us is None else upstream_us}"
             f"\t{NULL if first_byte_us is None else first_byte_us}\t{record.request_bytes}\t{record.response_bytes}"
-            f"\t{foreign[record.protocol_version]}\t{foreign[record.client_name]}\t{own[record.session]}"
-            f"\t{foreign[record.client_address]}\t{request_id}\t{trace_id}"
+            f"\t{self._whos.get(who) or self._who(who)}\t{request_id}\t{trace_id}"
             f"\t{NULL if auth_us is None else auth_us}\t{NULL if limit_us is None else limit_us}\n"
         ).encode()
+
+    def _what(self, what: _What) -> str:
+        """Return the fields that say what was called by whom, and how it ended."""
+        own, foreign = self._own, self._foreign
+        namespace, upstream, key_id, user_id, method, tool, outcome, reason, http_status, code = what
+        fields = (
+            f"{foreign[namespace]}\t{own[upstream]}\t{NULL if key_id is None else key_id}"
+            f"\t{own[user_id]}\t{foreign[method]}\t{foreign[tool]}\t{own[outcome]}"
+            f"\t{own[reason]}\t{http_status}\t{NULL if code is None else _int4(code)}"
+        )
+        return _remember(self._whats, what, fields)
+
+    def _who(self, who: _Who) -> str:
+        """Return the fields that say which client it was."""
+        own, foreign = self._own, self._foreign
+        protocol_version, client_name, session, client_address = who
+        fields = f"{foreign[protocol_version]}\t{foreign[client_name]}\t{own[session]}\t{foreign[client_address]}"
+        return _remember(self._whos, who, fields)
 
     def _begin_second(self, at: float) -> tuple[float, int]:
         """Keep the text of another second and return the moment meant: the present for a time that is none."""

@@ -11,7 +11,7 @@ from typing import cast
 
 import django
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
-from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 from django.urls import re_path
 
@@ -25,6 +25,7 @@ from gateway_project import metrics_endpoint  # noqa: E402
 from gateway_project.body_limit import BodyLimit  # noqa: E402
 from gateway_project.live_door import LiveDoor  # noqa: E402
 from gateway_project.pages_relay import PagesRelay  # noqa: E402
+from gateway_project.path_router import PathRouter  # noqa: E402
 from gateway_project.wrong_keys import WrongKeys  # noqa: E402
 from proxy import health  # noqa: E402
 from proxy.app import application as mcp  # noqa: E402
@@ -64,7 +65,7 @@ def _routes() -> ASGI3Application:
     # The patterns see the decoded path; the data plane looks at the raw one and refuses what is not plain.
     router = ProtocolTypeRouter(
         {
-            "http": URLRouter(
+            "http": PathRouter(
                 [
                     re_path(r"(?s)\Amcp(?:/.*)?\Z", mcp),  # type: ignore[arg-type]
                     re_path(r"\A(?:health|live|ready|readyz)\Z", health.application),  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from keys.redaction import redact
@@ -22,14 +23,15 @@ FLUSH_S = 0.1
 FLUSH_LINES = 200
 MAX_TEXT = 512
 REMEMBERED = 4096
-_ERRORS = frozenset(("upstream_error", "timeout", "unavailable"))
-_FINE = frozenset(("ok", "tool_error", "rpc_error", "client_gone"))
-
-
-def _level(outcome: str) -> str:
-    if outcome in _FINE:
-        return "info"
-    return "error" if outcome in _ERRORS else "warning"
+_LEVELS = dict.fromkeys(("ok", "tool_error", "rpc_error", "client_gone"), "info") | dict.fromkeys(
+    ("upstream_error", "timeout", "unavailable"), "error"
+)
+# Namespace, upstream, method, tool, outcome, reason, status.
+_What = tuple[str | None, str | None, str | None, str | None, str, str | None, int]
+# User id, key id, client's name, client's address.
+_Who = tuple[str | None, int | None, str | None, str | None]
+_what_of = attrgetter("namespace", "upstream", "method", "tool", "outcome", "reason", "http_status")
+_who_of = attrgetter("user_id", "key_id", "client_name", "client_address")
 
 
 class AccessLog:
@@ -43,7 +45,7 @@ class AccessLog:
         self._descriptor = sys.stderr.fileno() if descriptor is None else descriptor
         self._lines: list[RequestRecord] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._quoted: dict[str | None, str] = {}
+        self._pieces: dict[_What | _Who, str] = {}
         self._second, self._second_text = -1, ""
 
     def write(self, record: RequestRecord) -> None:
@@ -68,26 +70,45 @@ class AccessLog:
         second = int(record.at)
         if second != self._second:
             self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        quote = self._quote
+        what, who = _what_of(record), _who_of(record)
         return (
             f'{{"time": "{self._second_text}.{int((record.at - second) * 1000):03d}+00:00"'
-            f', "level": "{_level(record.outcome)}", "logger": "gateway.call", "message": "request_completed"'
-            f', "request_id": "{record.request_id}", "namespace": {quote(record.namespace)}'
-            f', "upstream": {quote(record.upstream)}, "method": {quote(record.method)}, "tool": {quote(record.tool)}'
-            f', "outcome": "{record.outcome}", "reason": {quote(record.reason)}, "status": {record.http_status}'
-            f', "latency_ms": {record.total_us / 1000:.2f}, "user_id": {quote(record.user_id)}'
-            f', "key_id": {record.key_id or "null"}, "client": {quote(record.client_name)}'
-            f', "client_ip": {quote(record.client_address)}}}\n'
+            f', "level": "{_LEVELS.get(record.outcome, "warning")}", "logger": "gateway.call"'
+            f', "message": "request_completed", "request_id": "{record.request_id}", '
+            f'{self._pieces.get(what) or self._what(what)}, "latency_ms": {record.total_us / 1000:.2f}, '
+            f"{self._pieces.get(who) or self._who(who)}}}\n"
         )
 
-    def _quote(self, text: str | None) -> str:
-        """Return a value as JSON, secrets masked; what repeats is remembered."""
-        quoted = self._quoted.get(text)
-        if quoted is None:
-            if len(self._quoted) >= REMEMBERED:
-                self._quoted.clear()
-            quoted = self._quoted[text] = "null" if text is None else json.dumps(redact(text[:MAX_TEXT]))
-        return quoted
+    def _what(self, what: _What) -> str:
+        quote = self._quote
+        namespace, upstream, method, tool, outcome, reason, status = what
+        piece = (
+            f'"namespace": {quote(namespace)}, "upstream": {quote(upstream)}, "method": {quote(method)}'
+            f', "tool": {quote(tool)}, "outcome": "{outcome}", "reason": {quote(reason)}, "status": {status}'
+        )
+        return self._remember(what, piece)
+
+    def _who(self, who: _Who) -> str:
+        quote = self._quote
+        user_id, key_id, client_name, client_address = who
+        piece = (
+            f'"user_id": {quote(user_id)}, "key_id": {key_id or "null"}, "client": {quote(client_name)}'
+            f', "client_ip": {quote(client_address)}'
+        )
+        return self._remember(who, piece)
+
+    def _remember(self, key: _What | _Who, piece: str) -> str:
+        """Keep what many calls share, unless its texts are long, and return it."""
+        if sum(len(part) for part in key if isinstance(part, str)) <= 2 * MAX_TEXT:
+            if len(self._pieces) >= REMEMBERED:
+                self._pieces.clear()
+            self._pieces[key] = piece
+        return piece
+
+    @staticmethod
+    def _quote(text: str | None) -> str:
+        """Return a value as JSON, secrets masked."""
+        return "null" if text is None else json.dumps(redact(text[:MAX_TEXT]))
 
     @staticmethod
     def _text(record: RequestRecord) -> str:

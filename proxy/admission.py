@@ -15,27 +15,19 @@ if TYPE_CHECKING:
 async def admit(exchange: Exchange, state: UpstreamState) -> None:
     """Pass the upstream's breaker and the limits of calls in flight, and start the deadlines of its work.
 
-    Raises Limited or Unavailable.
+    Raises Limited or Unavailable. Places that were taken are given back by `Exchange.disarm`.
     """
-    breaker = state.breaker
-    if breaker is not None and exchange.permit is None:
-        breaker.check(exchange.runtime.clock())  # nobody waits for a place at an upstream that is down
-    message = exchange.message
+    runtime, message, access = exchange.runtime, exchange.message, exchange.access
     # What is no request takes no place: what it answers or cancels may be what holds one. Streams have their own count.
-    if message is not None and message.kind == "request" and not exchange.long_lived:
-        await _take_places(exchange)
+    if access is not None and message is not None and message.kind == "request" and not exchange.long_lived:
+        for cap in access.caps:
+            if not runtime.concurrency.take(cap):
+                if state.breaker is not None and exchange.permit is None:
+                    state.breaker.check(runtime.clock())  # nobody waits for a place at an upstream that is down
+                await runtime.concurrency.wait(cap)
+            exchange.places += (cap,)
     pass_breaker(exchange, state)
     exchange.deadline = UpstreamDeadline(exchange, state.entry.deadlines)
-
-
-async def _take_places(exchange: Exchange) -> None:
-    """Take a place of each limit, after a wait in its queue where all are taken; `Exchange.disarm` gives them back."""
-    assert exchange.access is not None  # noqa: S101
-    concurrency = exchange.runtime.concurrency
-    for cap in exchange.access.caps:
-        if not concurrency.take(cap):
-            await concurrency.wait(cap)
-        exchange.places += (cap,)
 
 
 def pass_breaker(exchange: Exchange, state: UpstreamState) -> None:

@@ -9,26 +9,36 @@ import asyncio
 import logging
 import re
 import time
+from functools import lru_cache
 
 from namespaces import networks
-from proxy import auth, brakes, era, policy
+from proxy import allowance, auth, brakes, era, policy
 from proxy.admission import admit, pass_breaker
+from proxy.endings import ClientGone, StreamEnded
 from proxy.errors import GatewayError, Invalid, NotFound, Unauthenticated, Unavailable, UpstreamFailed
-from proxy.exchange import ClientGone, Exchange, Receive, Scope, Send, StreamEnded
-from proxy.forward_headers import protocol_headers
+from proxy.exchange import Exchange, Receive, Scope, Send
+from proxy.forward_headers import protocol_headers, resume
 from proxy.jsonrpc import LEGACY_VERSIONS, Message, parse
 from proxy.origin import preflight
 from proxy.relay import Relay
+from proxy.request_body import read_body
 from proxy.retries import send
 from proxy.runtime import Runtime, runtime
-from proxy.sessions import verify_event_id
 from proxy.snapshot import Snapshot
 from proxy.upstream import UpstreamAnswer
 
 logger = logging.getLogger(__name__)
 _PATH = re.compile(rb"/mcp/([a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?)")
+_LONGEST_PATH = len("/mcp/") + 64
 _JSON_TYPE = re.compile(rb"\s*application/json\s*(;\s*charset=\"?utf-8\"?\s*)?;?\s*", re.IGNORECASE)
 _VERBS = b"GET, POST, DELETE, OPTIONS"
+
+
+@lru_cache(1024)
+def _slug(raw_path: bytes) -> str | None:
+    """Return the namespace that a path names, to the letter; None for any other path."""
+    match = _PATH.fullmatch(raw_path)
+    return match[1].decode() if match else None
 
 
 class Gateway:
@@ -126,8 +136,9 @@ class Gateway:
         """Find the namespace by the exact path; one that is forbidden answers like one that does not exist."""
         key = exchange.key
         assert key is not None  # noqa: S101
-        match = _PATH.fullmatch(exchange.scope["raw_path"])
-        access = snapshot.access(key, match[1].decode()) if match else None
+        path = exchange.scope["raw_path"]
+        slug = _slug(path) if len(path) <= _LONGEST_PATH else None
+        access = snapshot.access(key, slug) if slug is not None else None
         if access is None:
             raise NotFound("There is no such namespace for this key.", reason="namespace_unknown")
         exchange.record.namespace = access.namespace.slug
@@ -151,42 +162,6 @@ class Gateway:
     def _is_near(exchange: Exchange, allowed: tuple[networks.Network, ...]) -> bool:
         return networks.holds(allowed, networks.address(exchange.record.client_address))
 
-    async def _limit(self, exchange: Exchange, tool: str | None = None) -> None:
-        """Count the request against all its quotas and limits or none; the tightest limit's state goes on the answer.
-
-        What it was taken from quotas goes back when a limit refuses it.
-        """
-        access = exchange.access
-        assert access is not None  # noqa: S101
-        limits = access.limits if tool is None or not access.tool_limits else access.limits_of(tool)
-        quotas = access.quotas if tool is None or not access.tool_quotas else access.quotas_of(tool)
-        if quotas:
-            await self.runtime.quotas.spend(quotas)
-            exchange.quotas = quotas
-        if limits:
-            limiter = self.runtime.limiter
-            try:
-                verdict = limiter.admit(limits) if limiter.shared is None else await limiter.admit_shared(limits)
-                exchange.limit_headers = verdict.headers()
-                if not verdict.admitted:
-                    raise verdict.refusal()
-            except GatewayError:
-                exchange.return_quotas()
-                raise
-
-    def _brake(self, exchange: Exchange, message: Message) -> None:
-        """Refuse a call of a tool that is quarantined, or one that was made too often just so."""
-        access, key = exchange.access, exchange.key
-        assert access is not None and key is not None  # noqa: S101
-        if access.held_tools:
-            hold = brakes.first(access.held_tools.get(message.name or "", ()), time.time())
-            if hold is not None:
-                raise hold.refusal(time.time())
-        limit = access.namespace.repeats
-        if limit is not None:
-            arguments = message.params.get("arguments")
-            self.runtime.repeats.check(limit, key.id, access.namespace.id, message.name or "", arguments)
-
     async def _post(self, exchange: Exchange) -> None:
         head = exchange.head
         kind = head.values.get(b"content-type", b"")
@@ -196,20 +171,22 @@ class Gateway:
             raise Invalid("Compressed bodies are not accepted.", reason="content_encoding", status=415)
         if not (head.accepts_json or head.accepts_stream):
             raise Invalid("Accept must allow application/json or text/event-stream.", reason="accept", status=406)
-        message = parse(
-            await exchange.read_body(self.runtime.limits.max_request_bytes), self.runtime.limits.max_json_depth
-        )
+        limits = self.runtime.limits
+        message = parse(await read_body(exchange, limits.max_request_bytes), limits.max_json_depth)
         exchange.describe(message)
         spoken = era.classify(head, message)
         exchange.modern = spoken == era.MODERN
         if exchange.modern:
             era.check_modern(head, message)
         self._open_session(exchange)
-        await self._authorise(exchange, message)
+        assert exchange.access is not None  # noqa: S101
+        view = exchange.access.view
+        if view.restricted and (doubtful := policy.authorise(view, message, exchange.modern)) is not None:
+            await self._look_up(exchange, *doubtful)
         if message.kind != "response":
-            await self._limit(exchange, message.name if message.method == "tools/call" else None)
+            await allowance.spend(exchange, message.name if message.method == "tools/call" else None)
         if message.method == "tools/call":
-            self._brake(exchange, message)
+            allowance.brake(exchange, message)
         if message.method == "subscriptions/listen":
             assert exchange.key is not None  # noqa: S101
             self.runtime.streams.check(exchange.key.id)
@@ -233,19 +210,15 @@ class Gateway:
         exchange.record.session = session.digest
         exchange.record.client_name = exchange.record.client_name or session.client_name or None
 
-    async def _authorise(self, exchange: Exchange, message: Message) -> None:
-        """Hold the message against the view; where the upstream's list is not known, look at it first."""
+    async def _look_up(self, exchange: Exchange, kind: str, name: str) -> None:
+        """The rules let a name pass that the upstream is not known to have: look at its list first."""
         access = exchange.access
         assert access is not None and access.namespace.upstream is not None  # noqa: S101
-        if not access.view.restricted:
-            return
-        doubtful = policy.authorise(access.view, message, exchange.modern)
-        if doubtful is not None:
-            pass_breaker(exchange, self.runtime.upstream_state(access.namespace.upstream))
-            await self.runtime.discovery.look(access.namespace.upstream, doubtful[0])
-            catalogue = access.namespace.upstream.catalogue
-            if not catalogue.knows(*doubtful):
-                raise policy.unknown(*doubtful, exchange.modern, reason="name_unknown")
+        upstream = access.namespace.upstream
+        pass_breaker(exchange, self.runtime.upstream_state(upstream))
+        await self.runtime.discovery.look(upstream, kind)
+        if not upstream.catalogue.knows(kind, name):
+            raise policy.unknown(kind, name, exchange.modern, reason="name_unknown")
 
     async def _forward(self, exchange: Exchange, message: Message) -> None:
         """Pass the message through as it came and relay the answer."""
@@ -253,7 +226,6 @@ class Gateway:
         assert access is not None and access.namespace.upstream is not None  # noqa: S101
         state = self.runtime.upstream_state(access.namespace.upstream)
         headers = protocol_headers(exchange)
-        headers["Content-Type"] = "application/json"
         if message.kind == "request":
             exchange.watch_client()
         else:
@@ -309,10 +281,10 @@ class Gateway:
         if verb == "GET":
             if not head.accepts_stream:
                 raise Invalid("Accept must allow text/event-stream.", reason="accept", status=406)
-            await self._limit(exchange)
+            await allowance.spend(exchange)
             self.runtime.streams.check(key.id)
             headers["Accept"] = "text/event-stream"
-            self._resume(exchange, headers)
+            resume(exchange, headers)
         state = self.runtime.upstream_state(access.namespace.upstream)
         exchange.watch_client()
         await admit(exchange, state)
@@ -324,21 +296,6 @@ class Gateway:
             await (relay.standing_stream() if verb == "GET" else relay.deletion())
         finally:
             answer.close()
-
-    def _resume(self, exchange: Exchange, headers: dict[str, str]) -> None:
-        """Pass Last-Event-ID on if it is this session's own (events of others must not be replayed)."""
-        signed = exchange.head.text(b"last-event-id")
-        if signed is None:
-            return
-        access, key = exchange.access, exchange.key
-        assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
-        session = exchange.session or self.runtime.seal.session(
-            "", key.id, access.namespace.id, access.namespace.upstream.id, "", ""
-        )
-        identifier = verify_event_id(session, signed)
-        if identifier is None:
-            raise Invalid("This Last-Event-ID belongs to no stream of this session.", reason="event_id_unknown")
-        headers["Last-Event-ID"] = identifier
 
 
 application = Gateway(runtime)

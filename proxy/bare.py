@@ -143,7 +143,6 @@ class UpstreamState:
         identifier = next(self._ids)
         meta = {META_VERSION: MODERN_VERSION, META_CAPABILITIES: {}, META_CLIENT: CLIENT}
         headers = {
-            "Content-Type": "application/json",
             "MCP-Protocol-Version": MODERN_VERSION,
             "Mcp-Method": message.method,
         }
@@ -214,8 +213,7 @@ class UpstreamState:
         params = {"protocolVersion": LEGACY_VERSION, "capabilities": {}, "clientInfo": CLIENT}
         identifier = next(self._ids)
         body = json.dumps({"jsonrpc": "2.0", "id": identifier, "method": "initialize", "params": params}).encode()
-        headers = {"Content-Type": "application/json"}
-        answer = await self.client.send("POST", headers, body)
+        answer = await self.client.send("POST", {}, body)
         try:
             value = await read_response(answer)
             result = value.get("result") if isinstance(value, dict) else None
@@ -240,10 +238,7 @@ class UpstreamState:
 
     @staticmethod
     def _headers(session: _Session) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "MCP-Protocol-Version": session.version,
-        }
+        headers = {"MCP-Protocol-Version": session.version}
         if session.identifier is not None:
             headers["Mcp-Session-Id"] = session.identifier
         return headers

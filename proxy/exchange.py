@@ -14,7 +14,8 @@ from analytics.record import RequestRecord
 from namespaces.sse import Event
 from proxy.admission import report
 from proxy.deadline import UpstreamDeadline
-from proxy.errors import GatewayError, Invalid
+from proxy.endings import ClientGone
+from proxy.errors import GatewayError
 from proxy.event_stream import STREAM_HEADERS, EventStream
 from proxy.head import Head
 from proxy.jsonrpc import META_CLIENT, Message, error_body
@@ -40,24 +41,11 @@ def _new_id() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-class ClientGone(Exception):
-    """The client left before its answer was complete; or it was dropped, for `reason`."""
-
-    def __init__(self, reason: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class StreamEnded(Exception):
-    """The gateway ends a stream on purpose (`reason`): shut-down, or a right that was withdrawn."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 class Exchange:
-    """The state of one HTTP request. Everything the stages learn is written here, and recorded once."""
+    """The state of one HTTP request. Everything the stages learn is written here, and recorded once.
+
+    `connection` is the client's, where the server is our own (`gateway_project.server`); None under any other.
+    """
 
     # Defaults that most calls never change; they are not assigned anew at each.
     access: Access | None = None
@@ -92,68 +80,29 @@ class Exchange:
         self.head = head = Head(scope["headers"])
         client = scope.get("client")
         identifier = _new_id()
-        self.record = RequestRecord(
-            identifier,
-            time.time(),
-            method=scope["method"],
-            request_id=head.request_id() or identifier,
-            client_address=client[0] if client else None,
-        )
+        # Keywords would cost more than the record itself.
+        self.record = record = RequestRecord(identifier, time.time())
+        record.method = scope["method"]
+        record.request_id = head.request_id() or identifier
+        if client:
+            record.client_address = client[0]
         self._task = asyncio.current_task(runtime.loop)
         extensions = scope.get("extensions")
-        self._connection = extensions.get("gateway.connection") if extensions else None
-        if self._connection is not None:
-            self._connection.on_disconnect = self.client_left
+        self.connection = extensions.get("gateway.connection") if extensions else None
+        if self.connection is not None:
+            self.connection.on_disconnect = self.client_left
 
-    # -- the client's side: its body, its leaving --
-
-    async def read_body(self, cap: int) -> bytes:
-        """Return the request body. Raises Invalid (413) above `cap` bytes, ClientGone when it never ends."""
-        declared = self.head.values.get(b"content-length")
-        if declared is not None and declared.isdigit() and int(declared) > cap:
-            raise self._too_large(cap)
-        self.runtime.in_flight -= 1  # a request that is not there yet must not hold up a shut-down
-        try:
-            body = await self._gather(cap)
-        finally:
-            self.runtime.in_flight += 1
-        self.record.request_bytes = len(body)
-        return body
-
-    async def _gather(self, cap: int) -> bytes:
-        parts: list[bytes] = []
-        size, more = 0, True
-        while more:
-            event = await self.receive()
-            if event["type"] == "http.disconnect":
-                raise ClientGone
-            body: bytes = event.get("body", b"")
-            more = event.get("more_body", False)
-            size += len(body)
-            if size > cap:
-                raise self._too_large(cap)
-            if not more and not parts:
-                return body
-            parts.append(body)
-        return b"".join(parts)
-
-    def _too_large(self, cap: int) -> Invalid:
-        return Invalid(
-            f"The body is larger than {cap} bytes (GATEWAY_MAX_REQUEST_BYTES).",
-            reason="body_too_large",
-            status=413,
-            headers=((b"connection", b"close"),),
-        )
+    # -- the client's side: its leaving --
 
     def watch_client(self) -> None:
         """Learn of the client's leaving where the server has no callback for it (any server but our own)."""
-        if self._connection is None:
+        if self.connection is None:
             self._watch = asyncio.create_task(self._wait_for_disconnect())
 
     def release_client(self) -> None:
         """Work on though the client leaves: a notification (a cancellation, say) has arrived and counts."""
-        if self._connection is not None:
-            self._connection.on_disconnect = None
+        if self.connection is not None:
+            self.connection.on_disconnect = None
 
     async def _wait_for_disconnect(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
@@ -162,7 +111,7 @@ class Exchange:
 
     def client_left(self) -> None:
         """The client closed its connection: stop the work, and with it the upstream's."""
-        stalled = getattr(self._connection, "stalled", False)
+        stalled = getattr(self.connection, "stalled", False)
         self.abort(ClientGone("client_stalled") if stalled else ClientGone())
 
     def abort(self, cause: Exception) -> None:
@@ -178,8 +127,8 @@ class Exchange:
 
     def cut(self) -> None:
         """Close the client's connection without a word more."""
-        if self._connection is not None:
-            self._connection.transport.abort()
+        if self.connection is not None:
+            self.connection.transport.abort()
 
     def settle(self) -> None:
         """Take back the cancellation that `abort` asked for, once it has been caught."""
@@ -198,12 +147,13 @@ class Exchange:
         """Stop timers and watchers and give places back; the call is over."""
         if self.deadline is not None:
             self.deadline.cancel()
+            self.deadline = None  # each refers to the other; the pair would wait for the garbage collector
         if self.stream is not None:
             self.stream.cancel()
         if self._watch is not None:
             self._watch.cancel()
-        if self._connection is not None:
-            self._connection.on_disconnect = None
+        if self.connection is not None:
+            self.connection.on_disconnect = None
         for cap in self.places:
             self.runtime.concurrency.give_back(cap)
 
@@ -222,7 +172,12 @@ class Exchange:
         record = self.record
         record.method = message.method or "response"
         record.tool = message.name
-        client = message.params.get("clientInfo") if message.method == "initialize" else message.meta.get(META_CLIENT)
+        if message.method == "initialize":
+            client = message.params.get("clientInfo")
+        elif not message.meta:
+            return
+        else:
+            client = message.meta.get(META_CLIENT)
         if isinstance(client, dict) and isinstance(client.get("name"), str):
             version = client.get("version")
             record.client_name = f"{client['name'][:48]}/{version[:15]}" if isinstance(version, str) else client["name"]
@@ -286,7 +241,7 @@ class Exchange:
         """Send a whole answer; `conclude` was called before."""
         length = (b"content-length", b"%d" % len(body))
         head = self._head(JSON_TYPE, length, *headers) if body else self._head(length, *headers)
-        if self._connection is not None and self._connection.respond(status, head, body):
+        if self.connection is not None and self.connection.respond(status, head, body):
             return
         await self.send({"type": "http.response.start", "status": status, "headers": head})
         await self.send({"type": "http.response.body", "body": body})

@@ -24,6 +24,8 @@ LISTS = {
     "resources/templates/list": ("resourceTemplates", "template", "uriTemplate"),
 }
 _OPENINGS = ("initialize", "server/discover")
+# Methods whose results are looked into; the others' pass as they are.
+TELLING = frozenset((*LISTS, *_OPENINGS))
 _CAPABILITY_OF = {"tool": "tools", "prompt": "prompts", "resource": "resources"}
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _entries = msgspec.json.Decoder(list[msgspec.Raw])

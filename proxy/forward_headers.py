@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from proxy.errors import Invalid
 from proxy.exchange import Exchange
+from proxy.sessions import verify_event_id
 
 
 def protocol_headers(exchange: Exchange) -> dict[str, str]:
@@ -24,3 +26,19 @@ def protocol_headers(exchange: Exchange) -> dict[str, str]:
         for name, raw in head.parameters:
             headers[name.decode("latin-1")] = raw.decode("latin-1").strip(" \t")
     return headers
+
+
+def resume(exchange: Exchange, headers: dict[str, str]) -> None:
+    """Pass Last-Event-ID on if it is this session's own. Raises Invalid: events of others must not be replayed."""
+    signed = exchange.head.text(b"last-event-id")
+    if signed is None:
+        return
+    access, key = exchange.access, exchange.key
+    assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
+    session = exchange.session or exchange.runtime.seal.session(
+        "", key.id, access.namespace.id, access.namespace.upstream.id, "", ""
+    )
+    identifier = verify_event_id(session, signed)
+    if identifier is None:
+        raise Invalid("This Last-Event-ID belongs to no stream of this session.", reason="event_id_unknown")
+    headers["Last-Event-ID"] = identifier

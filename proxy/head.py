@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from proxy.errors import Invalid
+from proxy.jsonrpc import LEGACY_VERSIONS
 
+# Names that are read, or that clients usually send; whoever sends no other sends no Mcp-Param header either.
 _KNOWN = frozenset(
     (
         b"host",
@@ -29,8 +31,10 @@ _KNOWN = frozenset(
         b"traceparent",
         b"user-agent",
         b"access-control-request-method",
+        *(b"accept-encoding", b"accept-language", b"cache-control", b"connection", b"sec-fetch-mode"),
     )
 )
+_NONE: frozenset[bytes] = frozenset()
 # Headers whose meaning would depend on which of two copies is read.
 _ROUTING = frozenset(
     (b"content-type", b"content-encoding", b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"mcp-session-id")
@@ -56,35 +60,40 @@ def _accepted(accept: bytes | None) -> tuple[bool, bool]:
     return json, stream
 
 
+def _with_repeated(headers: Sequence[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], set[bytes]]:
+    values: dict[bytes, bytes] = {}
+    repeated: set[bytes] = set()
+    for name, value in headers:
+        if name not in values:
+            values[name] = value
+            continue
+        repeated.add(name)
+        if name == b"accept":
+            values[name] += b"," + value
+    return values, repeated
+
+
 class Head:
     """The headers of one request.
 
-    `values` maps known lower-case names to their values; `repeated` holds the known names that came twice;
+    `values` maps lower-case names to their values; `repeated` holds the names that came twice, whose first value
+    counts, except that those of Accept are joined;
     `parameters` are the `Mcp-Param-*` headers as they came; `version` is the MCP-Protocol-Version header;
     `accepts_json` and `accepts_stream` say which kinds of answer the client takes.
     """
 
     __slots__ = ("accepts_json", "accepts_stream", "parameters", "repeated", "values", "version")
 
-    def __init__(self, headers: Any) -> None:
-        values: dict[bytes, bytes] = {}
-        repeated: set[bytes] | None = None
-        parameters: list[tuple[bytes, bytes]] | None = None
-        for name, value in headers:
-            if name in _KNOWN:
-                if name in values:
-                    repeated = repeated or set()
-                    repeated.add(name)
-                    if name == b"accept":
-                        values[name] += b"," + value
-                else:
-                    values[name] = value
-            elif name.startswith(b"mcp-param-"):
-                parameters = parameters or []
-                parameters.append((name, value))
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        values: dict[bytes, bytes] = dict(headers)
+        if len(values) == len(headers):
+            self.repeated: frozenset[bytes] | set[bytes] = _NONE
+        else:
+            values, self.repeated = _with_repeated(headers)
         self.values = values
-        self.repeated: frozenset[bytes] | set[bytes] = repeated or frozenset()
-        self.parameters = parameters or ()
+        self.parameters: Sequence[tuple[bytes, bytes]] = ()
+        if not values.keys() <= _KNOWN:
+            self.parameters = [pair for pair in headers if pair[0].startswith(b"mcp-param-")]
         version = values.get(b"mcp-protocol-version")
         self.version = None if version is None else version.decode("latin-1").strip(" \t")
         self.accepts_json, self.accepts_stream = _accepted(values.get(b"accept"))
@@ -98,7 +107,7 @@ class Head:
         """Raise Invalid when a header that routes or frames the request came twice or holds odd bytes."""
         if self.repeated and (twice := self.repeated & _ROUTING):
             raise Invalid(f"The header {min(twice).decode()} came twice.", reason="header_repeated", code=-32020)
-        if self.version is not None and not _VERSION.fullmatch(self.version):
+        if self.version is not None and self.version not in LEGACY_VERSIONS and not _VERSION.fullmatch(self.version):
             raise Invalid("The header MCP-Protocol-Version is no version.", reason="version_invalid", code=-32022)
         if len(self.parameters) > MAX_PARAM_HEADERS:
             raise Invalid(f"More than {MAX_PARAM_HEADERS} Mcp-Param headers.", reason="header_invalid", code=-32020)

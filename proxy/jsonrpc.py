@@ -49,13 +49,14 @@ _REMOVED = frozenset(("resources/subscribe", "resources/unsubscribe"))
 _FOLDED_METHODS = {method.casefold() for method in REQUEST_METHODS}
 _METHOD = re.compile(r"[A-Za-z0-9_$][A-Za-z0-9_.$/-]{0,127}")
 MAX_ID_LENGTH = 1024
-# Response bodies are the upstream's business; the reader's own bound (about 200 levels) holds there.
-_OPENERS = re.compile(rb"[\[{]")
 
 
 @dataclass(slots=True)
 class Message:
-    """One JSON-RPC message as it was read. `kind` is request, notification or response."""
+    """One JSON-RPC message as it was read. `kind` is request, notification or response.
+
+    `name` is what the method acts on, where it names a thing; `meta` the params' `_meta`, empty when there is none.
+    """
 
     kind: str
     body: bytes
@@ -63,12 +64,7 @@ class Message:
     method: str = ""
     params: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The params' `_meta` object; empty when there is none."""
-        meta = self.params.get("_meta")
-        return meta if isinstance(meta, dict) else {}
+    meta: dict[str, Any] = field(default_factory=dict)
 
 
 def read_answer(body: bytes) -> Any:
@@ -97,8 +93,6 @@ def _no_constant(name: str) -> Any:
 
 
 def _refuse_variants(mapping: dict[str, Any], exact: frozenset[str], where: str) -> None:
-    if mapping.keys() <= exact:
-        return
     folded = _FOLDED[exact]
     for key in mapping:
         if key not in exact and key.casefold() in folded:
@@ -140,18 +134,23 @@ def parse(body: bytes, max_depth: int) -> Message:
                 reason="batch",
             )
         raise Invalid("The body is not a JSON-RPC message (an object).", reason="message_invalid")
-    if len(body) > 2 * max_depth and len(_OPENERS.findall(body)) > max_depth:
+    # Response bodies are the upstream's business; the reader's own bound (about 200 levels) holds there.
+    if len(body) > 2 * max_depth and body.count(b"[") + body.count(b"{") > max_depth:
         _check_depth(value, max_depth)
-    _refuse_variants(value, _TOP, "The message")
+    is_exact = value.keys() <= _TOP
+    if not is_exact:
+        _refuse_variants(value, _TOP, "The message")
     if value.get("jsonrpc") != "2.0":
         raise Invalid('The member "jsonrpc" must be "2.0".', reason="message_invalid")
-    if value.keys() - _TOP:
+    if not is_exact:
         raise Invalid("The message holds a member that JSON-RPC does not know.", reason="message_invalid")
     return _request(value, body) if "method" in value else _response(value, body)
 
 
 def _identifier(value: dict[str, Any]) -> str | int:
     identifier = value["id"]
+    if type(identifier) is int:
+        return identifier
     if isinstance(identifier, bool) or not isinstance(identifier, str | int):
         raise Invalid('The member "id" must be a string or an integer.', reason="id_invalid")
     if isinstance(identifier, str) and len(identifier) > MAX_ID_LENGTH:
@@ -165,9 +164,10 @@ def _request(value: dict[str, Any], body: bytes) -> Message:
     method = value["method"]
     if not isinstance(method, str) or not method:
         raise Invalid('The member "method" must be a non-empty string.', reason="method_invalid")
-    message = Message("request" if "id" in value else "notification", body, method=method)
     if "id" in value:
-        message.id = _identifier(value)
+        message = Message("request", body, _identifier(value), method)
+    else:
+        message = Message("notification", body, None, method)
     try:
         _fill(message, value)
     except Invalid as error:
@@ -190,12 +190,15 @@ def _fill(message: Message, value: dict[str, Any]) -> None:
     params = value["params"]
     if not isinstance(params, dict):
         raise Invalid('The member "params" must be an object.', reason="params_invalid", code=INVALID_PARAMS)
-    _refuse_variants(params, _PARAMS, "params")
+    if not params.keys() <= _PARAMS:
+        _refuse_variants(params, _PARAMS, "params")
     meta = params.get("_meta")
     if meta is not None:
         if not isinstance(meta, dict):
             raise Invalid("params._meta must be an object.", reason="params_invalid", code=INVALID_PARAMS)
-        _refuse_variants(meta, _META, "params._meta")
+        if not meta.keys() <= _META:
+            _refuse_variants(meta, _META, "params._meta")
+        message.meta = meta
     message.params = params
     where = NAMED_IN.get(method)
     if where is not None:

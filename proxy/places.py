@@ -43,6 +43,7 @@ class Places:
         self._own_said = self._own_since + self._times.size
         self._fd = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._table: mmap.mmap
+        self._counts: memoryview  # the same, as counts
         self._slots = 0
         self._grow(_INITIAL_SLOTS)
         self._forget_predecessor()
@@ -59,6 +60,7 @@ class Places:
                 os.ftruncate(self._fd, size)
             table = mmap.mmap(self._fd, size)
         self._table, self._slots = table, size // self._row
+        self._counts = memoryview(table).cast("H")
 
     def _forget_predecessor(self) -> None:
         """Clear the cells of the worker that had this number before; it was killed, or ended with its calls."""
@@ -80,8 +82,8 @@ class Places:
             yield
 
     def _add(self, cell: int, change: int) -> None:
-        (count,) = _COUNT.unpack_from(self._table, cell)
-        _COUNT.pack_into(self._table, cell, max(0, min(_MOST, count + change)))
+        number = cell // _COUNT.size
+        self._counts[number] = max(0, min(_MOST, self._counts[number] + change))
 
     def take(self, slot: int, most: int, now: float) -> bool:
         """Take a place if fewer than `most` are taken and nobody waits; `now` is seconds of the monotonic clock.
@@ -91,13 +93,13 @@ class Places:
         """
         if slot >= self._slots:
             self._grow(slot * 2)
-        row = slot * self._row
-        table, cell = self._table, row + self._own
-        (count,) = _COUNT.unpack_from(table, cell)
-        _COUNT.pack_into(table, cell, min(_MOST, count + 1))
-        if sum(self._cells.unpack_from(table, row)) + self._workers - 1 <= most:
+        row, counts = slot * self._row, self._counts
+        own = row // _COUNT.size + self._index
+        count = counts[own]
+        counts[own] = count + 1 if count < _MOST else _MOST
+        if sum(self._cells.unpack_from(self._table, row)) + self._workers - 1 <= most:
             return True
-        _COUNT.pack_into(table, cell, count)
+        counts[own] = count
         return self.claim(slot, most, now, now)
 
     def claim(self, slot: int, most: int, since: float, now: float) -> bool:
@@ -124,7 +126,9 @@ class Places:
 
     def give_back(self, slot: int) -> None:
         """Give a place back."""
-        self._add(slot * self._row + self._own, -1)
+        own = slot * self._row // _COUNT.size + self._index
+        if count := self._counts[own]:
+            self._counts[own] = count - 1
 
     def enqueue(self, slot: int, most: int, now: float) -> bool:
         """Count one more waiting call, unless `most` wait already in the workers that are alive."""

@@ -13,6 +13,7 @@ from proxy.response import ResponseDesk, outcome_of, same_id
 from proxy.stream_relay import DRAIN_S, StreamRelay
 from proxy.upstream import UpstreamAnswer
 
+_PLAIN_JSON = "application/json"
 _JSON = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?;?", re.IGNORECASE)
 _STREAM = re.compile(r"text/event-stream\s*(;.*)?", re.IGNORECASE)
 MAX_ERROR_TEXT = 4000
@@ -32,7 +33,7 @@ class Relay:
 
     async def request(self) -> None:
         """Relay the answer to a request: JSON, an event stream, or an error."""
-        if self.answer.status == 200 and _STREAM.fullmatch(self.kind):
+        if self.kind != _PLAIN_JSON and self.answer.status == 200 and _STREAM.fullmatch(self.kind):
             self.desk.note_session(self.answer)
             stream = StreamRelay(self.desk, self.answer)
             if self.exchange.head.accepts_stream:
@@ -88,6 +89,8 @@ class Relay:
     def _refuse_status(self) -> None:
         """Raise what the client gets for a status that is not passed on."""
         status, message = self.answer.status, self.exchange.message
+        if status == 200:
+            return
         if status in (401, 403):
             raise UpstreamFailed(
                 "The upstream refused the gateway's own credential; an admin must renew it.",
@@ -125,7 +128,7 @@ class Relay:
     def _read(self, body: bytes) -> Any:
         """Return the decoded body. Raises what the client gets for one that is no JSON."""
         failed = self.answer.status != 200
-        if not _JSON.fullmatch(self.kind):
+        if self.kind != _PLAIN_JSON and not _JSON.fullmatch(self.kind):
             if failed:
                 raise self._status_error()
             raise UpstreamFailed("The upstream's answer is neither JSON nor an event stream.", reason="answer_type")

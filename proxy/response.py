@@ -29,13 +29,11 @@ def read_message(data: bytes) -> dict[str, Any]:
 
 def is_response(value: Any) -> bool:
     """Return whether a decoded value is a JSON-RPC 2.0 response: one of result and error, no method."""
-    return (
-        isinstance(value, dict)
-        and value.get("jsonrpc") == "2.0"
-        and ("result" in value) != ("error" in value)
-        and "method" not in value
-        and ("error" not in value or isinstance(value["error"], dict))
-    )
+    if not isinstance(value, dict) or value.get("jsonrpc") != "2.0" or "method" in value:
+        return False
+    if "error" in value:
+        return "result" not in value and isinstance(value["error"], dict)
+    return "result" in value
 
 
 def same_id(given: Any, expected: str | int | None) -> bool:
@@ -87,8 +85,7 @@ class ResponseDesk:
 
     def prepare(self, value: dict[str, Any], body: bytes) -> bytes:
         """Learn from a response, and return its bytes as the client may see them, under the client's id."""
-        result = value.get("result")
-        if isinstance(result, dict):
+        if self.method in filtering.TELLING and isinstance(result := value.get("result"), dict):
             if self.method in filtering.LISTS:
                 self._learn(result, body)
             elif self.method == "initialize":

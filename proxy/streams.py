@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from namespaces import networks
 from proxy.brakes import Hold, first
+from proxy.endings import StreamEnded
 from proxy.errors import Limited, Unauthenticated
-from proxy.exchange import Exchange, StreamEnded
+from proxy.exchange import Exchange
 from proxy.list_changes import notices
 from proxy.stream_counts import StreamCounts
 

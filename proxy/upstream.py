@@ -57,6 +57,13 @@ class UpstreamAnswer:
         Raises UpstreamFailed above `cap` bytes or when it breaks off.
         """
         if self._body is None:
+            connection = self._connection
+            if connection is not None and connection.complete:  # all of it came at once
+                self._body = connection.take()
+                self.close()
+                if len(self._body) > cap:
+                    raise _too_large()
+                return self._body
             declared = self.headers.get("content-length", "0")
             self._body = await self._gather(cap if declared.isdigit() and int(declared) <= cap else -1, touch)
         return self._body
@@ -74,7 +81,7 @@ class UpstreamAnswer:
                 first = chunk
         if cap < 0:
             self.close()
-            raise UpstreamFailed("The upstream's answer is too large.", reason="answer_too_large")
+            raise _too_large()
         return first + rest if rest else first
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -144,27 +151,33 @@ class UpstreamClient:
         fixed = {"Host": parts.netloc, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         lines = "".join(f"{name}: {value}\r\n" for name, value in (*fixed.items(), *entry.credentials))
         self._begin = f" {path} HTTP/1.1\r\n{lines}"
+        self._begin_post = f"POST{self._begin}Accept: {BOTH_TYPES}\r\nContent-Type: application/json\r\n"
 
     async def send(self, method: str, headers: dict[str, str], body: bytes | None) -> UpstreamAnswer:
         """Send one request and return its answer once the head is there.
 
-        Args: method: HTTP verb; headers: protocol headers beside the upstream's own, names and values visible
-        ASCII (Accept takes both types unless given); body: JSON or None.
+        Args: method: HTTP verb; headers: protocol headers beside the upstream's own and Content-Type, names and
+        values visible ASCII (Accept takes both types unless given); body: the JSON of a POST, or None.
         Raises UpstreamFailed (unreachable, broken head, forbidden status) or UpstreamTimeout (connect).
         Cancelling closes the connection at once.
         """
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        if "Accept" not in headers:
-            lines += f"Accept: {BOTH_TYPES}\r\n"
-        if lines.count("\n") != lines.count("\r") or lines.count("\n") != len(headers) + ("Accept" not in headers):
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
             raise UpstreamFailed("A header for the upstream holds a line break.", reason="upstream_broken")
-        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
-        head = f"{method}{self._begin}{lines}{length}\r\n".encode("latin-1")
+        if body is not None:
+            request = f"{self._begin_post}{lines}Content-Length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        else:
+            accept = "" if "Accept" in headers else f"Accept: {BOTH_TYPES}\r\n"
+            request = f"{method}{self._begin}{accept}{lines}\r\n".encode("latin-1")
         connection = self._reuse() or await self._connect()
         try:
-            connection.write(head if body is None else head + body)
+            connection.write(request)
             await connection.head()
-            _check(connection)
+            status = connection.status
+            if not 200 <= status <= 599:
+                raise UpstreamFailed("The upstream answered with no valid status.", reason="upstream_status_invalid")
+            if connection.headers.get("content-encoding", "identity").lower() not in ("identity", ""):
+                raise UpstreamFailed("The upstream compressed its answer unasked.", reason="upstream_encoding")
         except BaseException:
             connection.abort()
             raise
@@ -260,12 +273,8 @@ def keeps_for(hint: str) -> float:
     return min(KEEP_ALIVE_S, max(kept - 1.0, kept / 2))
 
 
-def _check(connection: UpstreamConnection) -> None:
-    """Raise UpstreamFailed for an answer whose head says that it cannot be passed on."""
-    if not 200 <= connection.status <= 599:
-        raise UpstreamFailed("The upstream answered with no valid status.", reason="upstream_status_invalid")
-    if connection.headers.get("content-encoding", "identity").lower() not in ("identity", ""):
-        raise UpstreamFailed("The upstream compressed its answer unasked.", reason="upstream_encoding")
+def _too_large() -> UpstreamFailed:
+    return UpstreamFailed("The upstream's answer is too large.", reason="answer_too_large")
 
 
 def translate(error: Exception) -> UpstreamFailed | UpstreamTimeout:

@@ -13,12 +13,14 @@ from typing import Any
 
 import httptools
 
+from proxy.answer_head import MAX_HEAD_BYTES, broken, read_head
 from proxy.errors import UpstreamFailed
 
 READ_AHEAD_BYTES = 64 * 1024
-MAX_HEAD_BYTES = 64 * 1024
-MAX_HEADERS = 200
 MAX_INTERIM = 16
+_LINE_ENDS = (b"\r", b"\n")
+# How a chunked answer without a trailer ends. A line of a trailer has a colon.
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 def closed() -> UpstreamFailed:
@@ -26,13 +28,11 @@ def closed() -> UpstreamFailed:
     return UpstreamFailed("The upstream closed the connection.", reason="upstream_closed")
 
 
-def broken() -> UpstreamFailed:
-    """Return the error for bytes that are no HTTP/1.1 answer."""
-    return UpstreamFailed("The upstream's answer is not valid HTTP.", reason="upstream_broken")
-
-
 class UpstreamConnection(asyncio.Protocol):
-    """A connection. `status` and `headers` (lower-case names) are there once `head` has returned."""
+    """A connection.
+
+    `status` and `headers` (lower-case names, of those that the gateway reads) are there once `head` has returned.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -50,11 +50,13 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = 0
         self.headers: dict[str, str] = {}
         self.complete = False
-        self._head_done = False
+        self.head_done = False
         self._interim = 0
-        self._head_bytes = self._header_count = 0
+        self._heads: bytes | bytearray = b""  # what came until the head was complete, interim ones included
+        self._head_from = 0
         self._bodiless = 0  # bytes that came since the last of the body's, or before the first of them
-        self._until_end = False
+        self._until_end = self._is_chunked = False
+        self._tail = b""  # of the segment before, where the body is chunked
         self._paused = False
         self._error: UpstreamFailed | None = None
         self._chunks: deque[bytes] = deque()
@@ -75,15 +77,21 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def head(self) -> None:
         """Wait until status and headers are there. Raises UpstreamFailed when they never will be."""
-        while not self._head_done:
-            await self._wait()
+        while not self.head_done:
+            await self._news()
 
     async def read_some(self) -> bytes:
         """Return the body bytes that have come; empty at its end. Raises UpstreamFailed when it breaks off."""
         while not self._chunks:
             if self.complete:
                 return b""
-            await self._wait()
+            await self._news()
+        return self.take()
+
+    def take(self) -> bytes:
+        """Return the body bytes that have come; empty where there are none."""
+        if not self._chunks:
+            return b""
         chunk = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._buffered = 0
@@ -111,18 +119,17 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _wait(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Return what is done as soon as anything new came. One waits at a time."""
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _fail(self, error: UpstreamFailed) -> None:
         if self._error is None and not self.complete:
@@ -143,6 +150,8 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             return
         self._bodiless += len(data)
+        if not self.head_done:
+            self._keep_head(data)
         try:
             self._parser.feed_data(data)
         except UpstreamFailed as error:
@@ -152,13 +161,32 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(cause if isinstance(cause, UpstreamFailed) else broken())
         if self._bodiless > MAX_HEAD_BYTES:
             self._fail(broken())  # a head, a trailer or a chunk's extension without an end
+        if self._is_chunked:
+            self._look_for_trailer(data)
+
+    def _keep_head(self, data: bytes) -> None:
+        if not self._heads:
+            self._heads = data
+            return
+        if isinstance(self._heads, bytes):
+            self._heads = bytearray(self._heads)
+        self._heads += data
+
+    def _look_for_trailer(self, data: bytes) -> None:
+        """Use no connection again whose chunked answer ended in another way than most, as one with a trailer does.
+
+        The parser takes a trailer such as `Connection: close` for framing, of this answer or of the next one.
+        """
+        if self.complete and not (self._tail + data[-len(_LAST_CHUNK) :]).endswith(_LAST_CHUNK):
+            self._reusable = False
+        self._tail = data[-2:]
 
     def eof_received(self) -> bool:
         """The upstream has said its last: the end of a body that has no other end, else a failure.
 
         Under TLS this is its closure alert; without one such a body counts as cut off (RFC 9112 §9.8).
         """
-        if self._head_done and self._until_end and self._error is None and self._said_so():
+        if self.head_done and self._until_end and self._error is None and self._said_so():
             self.complete = True
         # At once: what it did not take of the request would otherwise keep the transport from closing.
         self._fail(closed())
@@ -187,27 +215,15 @@ class UpstreamConnection(asyncio.Protocol):
         if self.complete:
             self._reusable = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; copies are joined. Trailers are dropped."""
-        if self._head_done:
-            # The parser takes a trailer such as `Connection: close` for framing, of this answer or of the next one.
-            self._reusable = False
-            return
-        self._header_count += 1
-        self._head_bytes += len(name) + len(value)
-        if self._header_count > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
-            raise broken()
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1").strip(" \t")
-        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-
     def on_headers_complete(self) -> None:
         """Look at status and framing. Interim answers (1xx) are skipped, a few of them."""
         if self.complete:
             return
-        status = self._parser.get_status_code()
-        framed = "content-length" in self.headers
-        coding = self.headers.get("transfer-encoding")
+        parser = self._parser
+        self.headers = headers = self._read_head()
+        status = parser.get_status_code()
+        framed = "content-length" in headers
+        coding = headers.get("transfer-encoding")
         if 100 <= status < 200:
             self._interim += 1
             # The parser reads a body behind some of them; there is none (RFC 9110 §15.2).
@@ -217,13 +233,27 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = status
         if coding is not None and (coding.lower() != "chunked" or framed):
             raise broken()
+        self._is_chunked = coding is not None
         self._until_end = coding is None and not framed and status not in (204, 304)
-        self._reusable = self._parser.should_keep_alive() and not self._until_end
-        if coding is not None and self._parser.get_http_version() != "1.1":
+        self._reusable = parser.should_keep_alive() and not self._until_end
+        if coding is not None and parser.get_http_version() != "1.1":
             self._reusable = False  # HTTP/1.0 knows no chunks (RFC 9112 §6.1)
         self._bodiless = 0
-        self._head_done = True
-        self._wake()
+        self._heads = b""
+        self.head_done = True
+        if self._waiter is not None:
+            self._wake()
+
+    def _read_head(self) -> dict[str, str]:
+        """Return the headers of the head that has just been completed."""
+        heads, begin = self._heads, self._head_from
+        while heads[begin : begin + 1] in _LINE_ENDS:  # which the parser skips before a status line
+            begin += 1
+        end = heads.find(b"\r\n\r\n", begin)
+        if end < 0:
+            raise broken()
+        self._head_from = end + 4
+        return read_head(bytes(heads[begin:end]))
 
     def on_body(self, body: bytes) -> None:
         """Keep body bytes; stop reading while there are too many that nobody took."""
@@ -235,12 +265,14 @@ class UpstreamConnection(asyncio.Protocol):
         if self._buffered > READ_AHEAD_BYTES and not self._paused and self._open:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def on_message_complete(self) -> None:
         """The answer, or an interim one, is complete."""
-        if not self._head_done:
-            self.headers.clear()
+        if not self.head_done:
+            self.headers = {}
             return
         self.complete = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()

@@ -6,50 +6,22 @@ The common request, which arrives whole in one segment, costs no timer here and 
 from __future__ import annotations
 
 import asyncio
-import urllib.parse
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway_project.server.head_check import Refused, check_head
+from gateway_project.server.head_check import check_head, read_target
+from gateway_project.server.http_limits import HttpLimits, Phase
+from gateway_project.server.idle_connections import IdleConnections
+from gateway_project.server.refusal import BAD_REQUEST, TIMEOUT, TOO_LARGE, Pipelined, Refused, begin_linger, refuse
+from gateway_project.server.request_cycle import Closer, RequestCycle
 from gateway_project.server.send_deadline import SendDeadline
-from gateway_project.server.whole_answer import write_whole
 
-_BAD_REQUEST = b"400 Bad Request"
-_TIMEOUT = b"408 Request Timeout"
-_TOO_LARGE = b"431 Request Header Fields Too Large"
-_LINGER_S = 1.0
+_METHODS = {name.encode(): name for name in ("GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH")}
 LIVE_PATH = b"/ws/live"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """What one connection may cost: bytes and lines of a head, seconds for its parts to arrive and its answer to go."""
-
-    head_bytes: int = 32 << 10
-    headers: int = 100
-    head_s: float = 30.0
-    body_s: float = 60.0
-    send_s: float = 60.0  # in which a client must take something of what waits for it
-    unread_body_bytes: int = 256 << 10  # of a body that nobody wants any more, before the connection is cut
-
-
-class Phase(IntEnum):
-    """How much of the current request has arrived."""
-
-    NOTHING = 0
-    HEAD = 1
-    BODY = 2
-    COMPLETE = 3
-
-
-class _Pipelined(Exception):
-    """A second request stands behind one that is not answered yet; parsing stops there."""
 
 
 class GatewayHttpProtocol(HttpToolsProtocol):
@@ -63,6 +35,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     limits: ClassVar[HttpLimits] = HttpLimits()
     draining: ClassVar[bool] = False  # the process stops: every answer closes its connection
 
+    cycle: RequestCycle
     on_disconnect: Callable[[], None] | None = None
     stalled = False  # the client took nothing of its answer and was cut
 
@@ -74,10 +47,21 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._overhead = 0  # bytes within a body that were no body: chunk extensions, trailers
         self._unread = 0
         self._body_grew = False
-        self._refused = False
+        self.is_refused = False
         self._segment = 0
-        self._extensions = {"gateway.connection": self}
-        self._closer = _Closer(self)
+        # What every request of the connection has in its scope.
+        self._common: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "extensions": {"gateway.connection": self},
+        }
+        self.closer = Closer(self)
+        self._idle = IdleConnections.of(self.server_state, self.timeout_keep_alive, self.loop)
         self._sending = SendDeadline(self.loop, transport, self.limits.send_s, self._stall)
         self._timer: asyncio.TimerHandle | None = self.loop.call_later(self.limits.head_s, self._expire)
 
@@ -102,7 +86,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
             return
         self._segment = len(data)
-        if self._refused:
+        if self.is_refused:
             self.flow.pause_reading()  # uvicorn reads on after an answer, for the next request
             return
         try:
@@ -143,58 +127,52 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     # Parser callbacks
 
     def on_message_begin(self) -> None:
-        """Begin a request; the scope carries the disconnect callback's holder."""
+        """Begin a request, unless it stands behind one that is not answered."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.keep_alive = False
-            raise _Pipelined
-        self._unset_keepalive_if_required()
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
+            raise Pipelined
+        self._idle.discard(self)
+        self.url = b""
+        self.headers = []
         self.on_disconnect = None
         self.phase = Phase.HEAD
         self._head_bytes = 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a line of the head, or a trailer."""
+        self.headers.append((name.lower(), value))
+
     def on_headers_complete(self) -> None:
         """Check the head and start the application. Raises Refused for a head that must not reach it."""
-        headers = self.headers
-        url = self.url
-        version = self.parser.get_http_version()
+        headers, parser = self.headers, self.parser
+        version = parser.get_http_version()
         if self._head_bytes + self._segment > self.limits.head_bytes:
             self._measure_head()
         if len(headers) > self.limits.headers:
-            raise Refused(_TOO_LARGE)
-        check_head(url, version, headers)
-        parsed = httptools.parse_url(url)
-        self._cancel_timer()
+            raise Refused(TOO_LARGE)
+        expects = check_head(self.url, version, headers)
+        raw_path, path, query = read_target(self.url)
+        if self._timer is not None:
+            self._cancel_timer()
         self.phase = Phase.BODY
         self._overhead = self._unread = 0
         self._body_grew = False
         self.headers = []  # trailers land here, and never among the headers that the application reads
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        raw_path = parsed.path or b"/"
-        path = raw_path.decode("ascii")
+        self.scope = scope = self._common.copy()  # type: ignore[assignment]
         if version != "1.1":
             scope["http_version"] = version
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        method = parser.get_method()
+        scope["method"] = _METHODS.get(method) or method.decode("ascii")
+        scope["path"] = path
         scope["raw_path"] = raw_path
-        scope["query_string"] = parsed.query or b""
-        self.cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self._closer,  # type: ignore[arg-type]
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive() and not self.draining,
-            on_response=self.on_response_complete,
-        )
+        scope["query_string"] = query
+        scope["headers"] = headers
+        scope["state"] = self.app_state.copy()
+        keep_alive = version != "1.0" and parser.should_keep_alive() and not self.draining
+        self.cycle = cycle = RequestCycle(self, scope, keep_alive, expects_continue=expects)
         if raw_path != LIVE_PATH or not self.will_upgrade():
-            self._start_asgi_task(self.cycle, self.app)
+            cycle.start(self.app, self.loop)
 
     def on_body(self, body: bytes) -> None:
         """Hand body bytes on; those of a request that is answered already are counted and dropped."""
@@ -203,7 +181,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if cycle.response_complete:
             self._unread += len(body)
             return
-        cycle.body += body
+        cycle.body = cycle.body + body if cycle.body else body
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
         cycle.message_event.set()
@@ -211,10 +189,21 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that the request has arrived."""
         self.phase = Phase.COMPLETE
-        self._cancel_timer()
+        if self._timer is not None:
+            self._cancel_timer()
         if not self.cycle.response_complete:
             self.cycle.more_body = False
             self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """The answer is complete: read on, and count the connection among the idle ones."""
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._idle.add(self)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle.discard(self)
 
     # What `live_socket.py` overrides
 
@@ -229,9 +218,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     # What the application may use
 
-    def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+    def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Answer the current request at once and as a whole; False: send it by ASGI messages instead."""
-        return write_whole(self.cycle, status, headers, body)
+        return self.cycle.write_whole(status, headers, body)
+
+    def take_body(self) -> bytes | None:
+        """Return the current request's body if all of it is there and untouched, else None: `receive` brings it."""
+        return self.cycle.take_body()
 
     # What the worker asks
 
@@ -252,7 +245,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         """Add up the head's bytes; called only when so many arrived that it may be too large."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.limits.head_bytes:
-            raise Refused(_TOO_LARGE)
+            raise Refused(TOO_LARGE)
 
     def _watch(self, received: int) -> None:
         """Hold a request that is still arriving to its limits."""
@@ -261,7 +254,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
                 self._overhead += received
             self._body_grew = False
             if self._overhead > self.limits.head_bytes or len(self.headers) > self.limits.headers:
-                self._refuse(_BAD_REQUEST)
+                self._refuse(BAD_REQUEST)
             elif self._unread > self.limits.unread_body_bytes:
                 self.close()
             elif self._timer is None:
@@ -269,14 +262,14 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         self._head_bytes += received
         if self._head_bytes > self.limits.head_bytes:
-            self._refuse(_TOO_LARGE)
+            self._refuse(TOO_LARGE)
         elif self._timer is None:
             self._timer = self.loop.call_later(self.limits.head_s, self._expire)
 
     def _expire(self) -> None:
         """The head or the body did not arrive in time."""
         self._timer = None
-        self._refuse(_TIMEOUT)
+        self._refuse(TIMEOUT)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -287,52 +280,18 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def _handle_parser_error(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
-        if isinstance(cause, _Pipelined):
-            return
-        self._refuse(cause.status if isinstance(cause, Refused) else _BAD_REQUEST)
+        if not isinstance(cause, Pipelined):
+            self._refuse(cause.status if isinstance(cause, Refused) else BAD_REQUEST)
 
     def _refuse(self, status: bytes) -> None:
-        """Answer with a bare status line where no answer has begun, and close."""
-        cycle = self.cycle
-        is_open = self.phase == Phase.BODY and cycle is not None and not cycle.response_complete
-        self._refused = True
-        if self.transport.is_closing():
-            return
-        if is_open and cycle.response_started:
-            self.close()  # never write into an answer that has begun
-            return
-        self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        if is_open:
-            cycle.disconnected = True  # what the application still sends goes nowhere
-            cycle.message_event.set()
+        self.is_refused = True
+        if refuse(self, status):
             self._tell()
-        self.linger()
 
     def linger(self) -> None:
-        """Close the sending side now and the rest soon: closing over unread bytes would destroy the answer."""
-        self._refused = True
+        """Close the sending side now and the rest soon; nothing more is read."""
+        self.is_refused = True
         self._cancel_timer()
-        self._unset_keepalive_if_required()
-        if self.transport.is_closing():
-            return
-        # Unread, not read and dropped: nothing more is taken from a client that was refused.
-        self.flow.pause_reading()
-        self.transport.write_eof()
-        self._timer = self.loop.call_later(_LINGER_S, self.close)
-
-
-class _Closer:
-    """The transport as a request's cycle sees it: closing waits for a client that is still sending its body."""
-
-    __slots__ = ("_protocol", "is_closing", "write")
-
-    def __init__(self, protocol: GatewayHttpProtocol) -> None:
-        self._protocol = protocol
-        self.write = protocol.transport.write
-        self.is_closing = protocol.transport.is_closing
-
-    def close(self) -> None:
-        if self._protocol.phase == Phase.BODY:
-            self._protocol.linger()
-        else:
-            self._protocol.close()
+        self._idle.discard(self)
+        if not self.transport.is_closing():
+            self._timer = begin_linger(self)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gateway_project.server.http_protocol import GatewayHttpProtocol, Phase
+from gateway_project.server.http_limits import Phase
+from gateway_project.server.http_protocol import GatewayHttpProtocol
 
 HEAD_READ_BYTES = 16 << 10
 BODY_READ_BYTES = 64 << 10

@@ -21,7 +21,8 @@ import uvicorn
 from django.conf import settings
 
 from gateway_project.server import loop_probe
-from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
+from gateway_project.server.http_limits import HttpLimits
+from gateway_project.server.http_protocol import GatewayHttpProtocol
 from gateway_project.server.live_socket import MAX_MESSAGE_BYTES, LiveProtocol, LiveReads
 from gateway_project.server.tended import TendedServer, leave_when_orphaned, wait_at_gate
 

@@ -156,6 +156,8 @@ class LimitTable:
         """Return where each limit's block begins; a block is made for one that has none. Needs the lock."""
         if self._whole[_END] != self._seen:
             self._scan()
+        if len(limits) == 1 and not limits[0].sliding and (place := self._places.get(limits[0].digest)):
+            return [place]
         places = []
         for limit in limits:
             place = self._places.get(limit.digest, 0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from proxy.answer_head import MAX_HEAD_BYTES
 from proxy.errors import UpstreamFailed
-from proxy.upstream_connection import MAX_HEAD_BYTES, UpstreamConnection
+from proxy.upstream_connection import UpstreamConnection
 from tests.proxy.answers import answer, chunked
 
 OWN = answer(b"own", "Content-Type: application/json")

@@ -144,7 +144,7 @@ def echoing(first: bytes, then: Callable[[Peer], Awaitable[None]] | None = None)
 
 async def call(client: UpstreamClient, body: bytes = b"{}", cap: int = 1 << 20) -> tuple[int, bytes]:
     """Make one call; return status and body."""
-    reply = await client.send("POST", {"Content-Type": "application/json"}, body)
+    reply = await client.send("POST", {}, body)
     try:
         return reply.status, await reply.read(cap)
     finally:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy.answer_head import MAX_HEADERS
 from proxy.errors import UpstreamFailed
 from proxy.upstream import keeps_for
-from proxy.upstream_connection import MAX_HEADERS, MAX_INTERIM
+from proxy.upstream_connection import MAX_INTERIM
 from tests.proxy.answers import answer, chunked
 from tests.proxy.scripted import LOOPS, Peer, ScriptedServer, call, echoing, on_both_loops, run
 

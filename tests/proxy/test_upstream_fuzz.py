@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
+import httptools
 import pytest
 
-from proxy.errors import GatewayError
+from proxy.answer_head import read_head
+from proxy.errors import GatewayError, UpstreamFailed
 from tests.proxy.answers import answer, chunked
 from tests.proxy.scripted import LOOPS, Peer, ScriptedServer, call, run
 
@@ -28,6 +31,9 @@ TOKENS = [
     answer(b"poisoned"),
 ]
 EACH_LOOP = 2500
+READ = frozenset(
+    "content-type content-length content-encoding transfer-encoding mcp-session-id retry-after keep-alive".split()
+)
 
 
 def mutate(random_: random.Random) -> bytes:
@@ -48,6 +54,41 @@ def mutate(random_: random.Random) -> bytes:
             case _:
                 raw[begin:begin] = random_.choice(TOKENS)
     return bytes(raw)
+
+
+class _Lines:
+    """What the parser itself tells of a head, line by line."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        self.complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.complete:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")
+            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+def test_a_head_is_read_as_the_parser_reads_it() -> None:
+    random_ = random.Random("heads")
+    compared = 0
+    for _ in range(20_000):
+        raw = mutate(random_)
+        lines = _Lines()
+        with contextlib.suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
+            httptools.HttpResponseParser(lines).feed_data(raw)
+        if not lines.complete:
+            continue
+        try:
+            found = read_head(raw.lstrip(b"\r\n").partition(b"\r\n\r\n")[0])
+        except UpstreamFailed:
+            continue  # stricter than the parser
+        compared += 1
+        assert found == {name: value for name, value in lines.headers.items() if name in READ}, raw
+    assert compared > 5000
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -13,7 +13,8 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
-from gateway_project.server.http_protocol import GatewayHttpProtocol, HttpLimits
+from gateway_project.server.http_limits import HttpLimits
+from gateway_project.server.http_protocol import GatewayHttpProtocol
 from gateway_project.server.small_reads import SmallReads
 from tests.server.raw_client import RawClient, Reply, exchange
 
