@@ -1,17 +1,20 @@
 """`make faults`: the reliability tests, and a table of what each of them found.
 
-With --full every test runs at its full length (about an hour, half of it the soak) and results/ gets the table.
+With --full every test runs at its full length (about an hour, half of it the soak) and results/ gets the table. Named
+files run alone; with --full their rows replace those of the day's results.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,7 @@ class Finding:
     held: bool
     test: str
     seconds: float
+    commit: str = ""
 
 
 def run(full: bool, *tests: str) -> tuple[int, list[Finding]]:
@@ -55,7 +59,7 @@ def run(full: bool, *tests: str) -> tuple[int, list[Finding]]:
 
 
 def _findings(path: Path) -> list[Finding]:
-    found = []
+    found, commit = [], machine.commit()
     # The file is pytest's own, written a moment ago.
     for case in ET.parse(path).getroot().iter("testcase"):
         said = {entry.get("name"): entry.get("value") or "" for entry in case.iter("property")}
@@ -63,10 +67,22 @@ def _findings(path: Path) -> list[Finding]:
         name, seconds = str(case.get("name")), float(case.get("time") or 0)
         if {"row", "load", "result", "floor"} <= said.keys():
             row, load, result, floor = said["row"], said["load"], said["result"], said["floor"]
-            found.append(Finding(row, load, result, floor, held, name, seconds))
+            found.append(Finding(row, load, result, floor, held, name, seconds, commit))
         elif not held:
-            found.append(Finding("–", name, "did not get as far as a result", "", False, name, seconds))
-    return sorted(found, key=lambda finding: int("".join(filter(str.isdigit, finding.row.split(",")[0])) or 0))
+            found.append(Finding("–", name, "did not get as far as a result", "", False, name, seconds, commit))
+    return found
+
+
+def _number(finding: Finding) -> int:
+    return int("".join(filter(str.isdigit, finding.row.split(",")[0])) or 0)
+
+
+def _with_todays(findings: list[Finding]) -> list[Finding]:
+    """Return the findings, and those of today's results that were not measured anew."""
+    path = report.RESULTS / f"faults-{datetime.now(UTC):%Y-%m-%d}.json"
+    before = [Finding(**entry) for entry in json.loads(path.read_text())["findings"]] if path.exists() else []
+    measured = {finding.test for finding in findings}
+    return [*findings, *(finding for finding in before if finding.test not in measured)]
 
 
 def _replaced(findings: list[Finding], again: list[Finding]) -> list[Finding]:
@@ -77,7 +93,8 @@ def _replaced(findings: list[Finding], again: list[Finding]) -> list[Finding]:
 
 def table(findings: list[Finding]) -> str:
     """Return the findings as a table."""
-    rows = [[f.row, f.load, f.result, f.floor, "holds" if f.held else "**missed**"] for f in findings]
+    ordered = sorted(findings, key=_number)
+    rows = [[f.row, f.load, f.result, f.floor, "holds" if f.held else "**missed**"] for f in ordered]
     return report.table(["row", "load", "found", "floor", ""], rows)
 
 
@@ -85,13 +102,16 @@ def main() -> int:
     """Run the tests, print the table, write it when --full; the exit code is pytest's."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--full", action="store_true", help="full length; writes the results")
+    parser.add_argument("tests", nargs="*", help="files of tests/reliability; all of them when none is named")
     options = parser.parse_args()
     about = machine.describe()
-    code, findings = run(options.full)
+    code, findings = run(options.full, *options.tests)
     if code == pytest.ExitCode.TESTS_FAILED:
         print("=== once more, by themselves, because the machine may have been busy: ===")
-        code, again = run(options.full, "tests/reliability", "--last-failed")
+        code, again = run(options.full, *(options.tests or ["tests/reliability"]), "--last-failed")
         findings = _replaced(findings, again)
+    if options.full:
+        findings = _with_todays(findings)
     body = table(findings)
     print(body)
     if options.full and findings:
