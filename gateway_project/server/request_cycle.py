@@ -62,19 +62,25 @@ class RequestCycle(RequestResponseCycle):
         self._tasks.add(self.task)
 
     async def run_asgi(self, app: Any) -> None:
-        """Run the application; answer in its place when it fails before it has begun to."""
+        """Run the application; answer in its place, or close, when it fails or leaves its answer incomplete."""
         try:
             await app(self.scope, self.receive, self.send)
-            if not (self.response_complete or self.disconnected):
-                raise RuntimeError("The application returned without a complete answer.")
         except BaseException as error:
             self.logger.error("Exception in ASGI application\n", exc_info=error)
-            if self.response_started:
-                self.transport.close()
-            else:
-                await self.send_500_response()
+            await self._break_off()
+        else:
+            if not (self.response_complete or self.disconnected):
+                # Also where it has just cut its client off, which the transport has not said yet.
+                self.logger.error("ASGI callable returned without completing response.")
+                await self._break_off()
         finally:
             self._tasks.discard(self.task)  # here, because a callback would be one more turn of the event loop
+
+    async def _break_off(self) -> None:
+        if self.response_started:
+            self.transport.close()
+        else:
+            await self.send_500_response()
 
     async def receive(self) -> Any:
         """Return the next ASGI message. Most requests are never asked for one."""
