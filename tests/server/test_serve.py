@@ -187,7 +187,8 @@ def test_a_terminal_that_goes_away_stops_it_unless_told_otherwise(make_gateway: 
     command = [sys.executable, "manage.py", "serve", "--port", str(gateway.port)]
     main_end, terminal = pty.openpty()
     attach = f"fcntl.ioctl({terminal}, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-    attach = f"import fcntl, os, sys, termios; {attach}"
+    # The tests themselves may run under nohup.
+    attach = f"import fcntl, os, signal, sys, termios; signal.signal(signal.SIGHUP, signal.SIG_DFL); {attach}"
     command = [sys.executable, "-c", attach, *(("/usr/bin/nohup",) if under_nohup else ()), *command]
     with gateway.log_path.open("ab") as log:
         process = subprocess.Popen(
