@@ -68,10 +68,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application at once, by its callback and by `http.disconnect`."""
         self._cancel_timer()
-        self._sending.stop()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
         self._tell()
+        # What refers back here goes, lest all of it wait for the garbage collector.
+        self._common.clear()
+        self._sending.end()
+        self.cycle = self.closer = self.scope = None  # type: ignore[assignment]
 
     def _tell(self) -> None:
         callback, self.on_disconnect = self.on_disconnect, None
@@ -220,11 +223,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Answer the current request at once and as a whole; False: send it by ASGI messages instead."""
-        return self.cycle.write_whole(status, headers, body)
+        return self.cycle is None or self.cycle.write_whole(status, headers, body)  # None: the client is gone
 
     def take_body(self) -> bytes | None:
         """Return the current request's body if all of it is there and untouched, else None: `receive` brings it."""
-        return self.cycle.take_body()
+        return self.cycle.take_body() if self.cycle is not None else None
 
     # What the worker asks
 

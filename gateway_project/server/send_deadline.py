@@ -47,10 +47,15 @@ class SendDeadline:
             self._timer = self._loop.call_later(self._allowed_s / _LOOKS, self._look)
 
     def stop(self) -> None:
-        """Watch no longer: what waited was taken, or the connection is gone."""
+        """Watch no longer: what waited was taken."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def end(self) -> None:
+        """Watch never again: the connection is gone. What would cut it off refers to it, and is let go."""
+        self.stop()
+        self._cut = _nothing
 
     def _look(self) -> None:
         self._timer = None
@@ -74,3 +79,7 @@ class SendDeadline:
         with suppress(OSError, AttributeError, ValueError):
             waiting += _INT.unpack(fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, _INT.pack(0)))[0]
         return waiting
+
+
+def _nothing() -> None:
+    """Cut off nobody: there is no connection any more."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import socket
-from collections.abc import AsyncIterator
+import struct
+import weakref
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -525,3 +528,40 @@ async def test_no_server_header_names_us(server: Server) -> None:
     server.server.config.server_header = False
     head = (await exchange(server.port, b"nonsense\r\n\r\n")).head
     assert not re.search(rb"(?im)^server:", head)
+
+
+@pytest.mark.parametrize("ending", ["after the answer", "during the answer", "before the head", "by a reset"])
+async def test_a_closed_connection_leaves_nothing_for_the_garbage_collector(server: Server, ending: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        while not server.server.server_state.connections:
+            await asyncio.sleep(0.005)
+        (connection,) = server.server.server_state.connections
+        is_there = weakref.ref(connection)
+        del connection
+        if ending != "before the head":
+            writer.write(get("/hang" if ending == "during the answer" else "/"))
+            if ending == "during the answer":
+                await until(lambda: server.seen.messages)
+            else:
+                await reader.readuntil(b"\r\n\r\n")
+        if ending == "by a reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+        else:
+            writer.close()
+        await until(lambda: not server.server.server_state.connections)
+        server.seen.scopes.clear()
+        await until(lambda: is_there() is None)
+    finally:
+        gc.enable()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for something to become true. Raises TimeoutError after a second."""
+    async with asyncio.timeout(1):
+        while not holds():
+            await asyncio.sleep(0.005)
