@@ -117,7 +117,7 @@ screenshots: dev ## make the pictures of the README anew (docs/images/), as the 
 faults: dev ## kill, stop and starve every part under load, and count the rows
 	$(PY) -m benchmarks.faults
 
-faults-full: dev ## the same at full length (an hour, half of it the soak); writes benchmarks/results/
+faults-full: dev ## the same at full length (half an hour, the soak beside the rest); writes benchmarks/results/
 	$(PY) -m benchmarks.faults --full
 
 fuzz: dev ## coverage-guided fuzzing of all that reads bytes from outside (FUZZ_SECONDS for each target, 60)

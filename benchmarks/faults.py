@@ -1,7 +1,7 @@
 """`make faults`: the reliability tests, and a table of what each of them found.
 
-With --full every test runs at its full length (about an hour, half of it the soak) and results/ gets the table. Named
-files run alone; with --full their rows replace those of the day's results.
+With --full every test runs at its full length (about half an hour, all of which the soak runs beside the others) and
+results/ gets the table. Named files run alone; with --full their rows replace those of the day's results.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine, report
+
+EVERYTHING, SOAK = "tests/reliability", "tests/reliability/test_soak.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ class Finding:
     commit: str = ""
 
 
-def run(full: bool, *tests: str) -> tuple[int, list[Finding]]:
-    """Run the tests (all of tests/reliability when none is named); return pytest's exit code and the findings."""
+def run(full: bool, memory: str, *tests: str) -> tuple[int, list[Finding]]:
+    """Run tests; return pytest's exit code and the findings. `memory`: the directory that knows what failed."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "junit.xml")
         chosen = ["-k", "not short"] if full else ["-m", "not slow"]
@@ -45,10 +48,12 @@ def run(full: bool, *tests: str) -> tuple[int, list[Finding]]:
             sys.executable,
             "-m",
             "pytest",
-            *(tests or ("tests/reliability",)),
+            *tests,
             f"--junitxml={path}",
             "-o",
             "junit_family=xunit1",
+            "-o",
+            f"cache_dir={memory}",
             "--durations=15",
             "--durations-min=3",
             *chosen,
@@ -91,6 +96,26 @@ def _replaced(findings: list[Finding], again: list[Finding]) -> list[Finding]:
     return [second.get(found.test, found) for found in findings]
 
 
+def _measure(full: bool, *tests: str) -> tuple[int, list[Finding]]:
+    """Run tests, and what failed once more by itself."""
+    with tempfile.TemporaryDirectory() as memory:
+        code, findings = run(full, memory, *tests)
+        if code == pytest.ExitCode.TESTS_FAILED:
+            print("=== once more, by themselves, because the machine may have been busy: ===", flush=True)
+            code, again = run(full, memory, *tests, "--last-failed")
+            findings = _replaced(findings, again)
+    return code, findings
+
+
+def _measure_everything() -> tuple[int, list[Finding]]:
+    """Run every test at its full length, the soak beside all the others."""
+    with ThreadPoolExecutor(2) as both:
+        soaking = both.submit(_measure, True, SOAK)
+        code, findings = _measure(True, EVERYTHING, f"--ignore={SOAK}")
+        soak_code, soak = soaking.result()
+    return code or soak_code, findings + soak
+
+
 def table(findings: list[Finding]) -> str:
     """Return the findings as a table."""
     ordered = sorted(findings, key=_number)
@@ -105,11 +130,10 @@ def main() -> int:
     parser.add_argument("tests", nargs="*", help="files of tests/reliability; all of them when none is named")
     options = parser.parse_args()
     about = machine.describe()
-    code, findings = run(options.full, *options.tests)
-    if code == pytest.ExitCode.TESTS_FAILED:
-        print("=== once more, by themselves, because the machine may have been busy: ===")
-        code, again = run(options.full, *(options.tests or ["tests/reliability"]), "--last-failed")
-        findings = _replaced(findings, again)
+    if options.full and not options.tests:
+        code, findings = _measure_everything()
+    else:
+        code, findings = _measure(options.full, *(options.tests or [EVERYTHING]))
     if options.full:
         findings = _with_todays(findings)
     body = table(findings)
