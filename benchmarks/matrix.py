@@ -9,15 +9,13 @@ from typing import Any
 
 import httpx
 
-from benchmarks import overhead
+from benchmarks import overhead, slow_load
 from benchmarks.load import wrk
 from benchmarks.loads import Call
 from benchmarks.rig import Rig
 from benchmarks.ways import GATEWAY, Way
 
 CONNECTIONS = (1, 8, 32, 256)
-# A slow way needs longer until each of many connections was answered.
-_SLOW_S = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +97,8 @@ def _check(way: Way, call: Call) -> None:
 
 def _run(rig: Rig, way: Way, call: Call, connections: int, seconds: float) -> Run:
     begun = way.cpu_s()
-    duration = max(seconds, _SLOW_S) if way.slow else seconds
-    load = wrk(way.urls[call.name], way.body(call), way.headers, duration, connections)
+    make = slow_load.run if way.slow else wrk
+    load = make(way.urls[call.name], way.body(call), way.headers, seconds, connections)
     cpu_us = (way.cpu_s() - begun) / max(1, load.calls) * 1e6
     if way.name == GATEWAY:
         overhead.settle(rig)

@@ -43,9 +43,10 @@ def running(urls: Mapping[str, str], streamed: frozenset[str]) -> Iterator[Way]:
     hosts = {name in streamed: urlsplit(url).netloc for name, url in urls.items()}
     site = _SITE.format(answers=hosts[False], streams=hosts[True], port=port, locations=locations)
     own = {name: f"http://127.0.0.1:{port}/{name}" for name in urls}
-    with tempfile.TemporaryDirectory(prefix="bench-proxy-") as directory:
-        with nginx.running(site, own["bench"], Path(directory)) as pid:
-            yield Way(NGINX, "nginx, plain proxy", own, PLAIN_HEADERS, pid)
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-proxy-"))
+        pid = stack.enter_context(nginx.running(site, own["bench"], Path(directory)))
+        yield Way(NGINX, "nginx, plain proxy", own, PLAIN_HEADERS, pid)
 
 
 def _location(name: str, url: str, is_stream: bool) -> str:

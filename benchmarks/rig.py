@@ -28,7 +28,7 @@ _STREAMED = frozenset(("events",))
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What runs: the answering upstream, and before it the bare pass-through, the gateway, and nginx if there is one."""
+    """What runs: the answering upstream, and before it the bare pass-through, the gateway, and nginx where it is."""
 
     urls: Mapping[str, str]  # the upstream's URL of each call, by the call's name
     upstream_name: str

@@ -57,7 +57,7 @@ class EchoFast:
         """Prepare it.
 
         Args: delay_s: before each answer to a call; sessions: keep them; standing: seconds between the events of a
-        GET stream, None to offer none; tools: what it lists; texts: what a tool of this name says, whatever it is asked.
+        GET stream, None to offer none; tools: what it lists; texts: what the tool of a name says, whatever it is asked.
         """
         self.delay_s = delay_s
         self.standing = standing
