@@ -37,7 +37,6 @@ def _kib_each(way: Way, count: int) -> float:
     with _open(way, count):
         time.sleep(_SETTLE_S)
         after = _resident_kib(way)
-    time.sleep(_SETTLE_S)
     return (after - before) / count
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
 
-from benchmarks import overhead, slow_load
+from benchmarks import overhead, report, slow_load
 from benchmarks.load import wrk
 from benchmarks.loads import Call
 from benchmarks.rig import Rig
@@ -57,10 +57,29 @@ class Matrix:
         ]
         if not found:
             return None
-        medians = (
+        rate, p50_ms, cpu_us = (
             statistics.median(getattr(run, name) for run in found) for name in ("calls_per_s", "p50_ms", "cpu_us")
         )
-        return Cell(*medians, failed=sum(run.failed for run in found))
+        return Cell(rate, p50_ms, cpu_us, sum(run.failed for run in found))
+
+    def tables(self, ways: Sequence[Way], calls: Sequence[Call], connections: Sequence[int]) -> Iterator[str]:
+        """Yield what the cells mean in words, then a table for each call, a row for each way."""
+        yield (
+            "Every way under every call, in turn: calls per second · CPU a call of what stands between · median time. "
+            "Where a few dozen calls a second are answered, each connection's last call is waited for."
+        )
+        for call in calls:
+            rows = [[way.title, *(self._words(way, call, count) for count in connections)] for way in ways]
+            yield f"**{call.title}**\n\n" + report.table(["", *(f"c={count}" for count in connections)], rows)
+
+    def _words(self, way: Way, call: Call, connections: int) -> str:
+        cell = self.cell(way.name, call, connections)
+        if cell is None:
+            return "no answer"
+        rate = f"{cell.calls_per_s:,.0f}" if cell.calls_per_s >= 100 else f"{cell.calls_per_s:.1f}"
+        cost = f" · {cell.cpu_us:,.0f} µs" if way.pid is not None else ""
+        failed = f" · {cell.failed} failed" if cell.failed else ""
+        return f"{rate}/s{cost} · {cell.p50_ms:,.2f} ms{failed}"
 
     def raw(self) -> list[dict[str, Any]]:
         """Return the runs in the order in which they were."""

@@ -63,6 +63,7 @@ def measure(rig: Rig, pairs: int, seconds: float) -> dict[str, Any]:
         "calls": calls,
         "failed": failed,
         "rows": rows,
+        "complete_rows": complete_rows,
         "ok": ratio <= FLOOR,
         "guarded": ratio <= GUARD,
         "complete": failed == 0 and complete_rows >= calls,
