@@ -6,8 +6,9 @@ path is put behind; a request for /events goes to BARE_STREAMS and its answer is
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -35,7 +36,8 @@ async def app(
         body += event.get("body", b"")
         more = event.get("more_body", False)
     if scope["path"] == "/events":
-        await _stream(_session, scope["method"], body, send)
+        passing = _stream(_session, scope["method"], body, send)
+        await (passing if scope["method"] == "POST" else _until_left(passing, receive))
         return
     async with _session.post(
         UPSTREAM + scope["path"], data=body, headers={"Content-Type": "application/json"}
@@ -44,6 +46,14 @@ async def app(
     length = (b"content-length", b"%d" % len(content))
     await send({"type": "http.response.start", "status": answer.status, "headers": [*_HEADERS, length]})
     await send({"type": "http.response.body", "body": content})
+
+
+async def _until_left(passing: Coroutine[Any, Any, None], receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    """Do this until its end or until the client has left; a silent stream would never notice."""
+    working, leaving = asyncio.ensure_future(passing), asyncio.ensure_future(receive())
+    await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    working.cancel()
+    leaving.cancel()
 
 
 async def _stream(

@@ -59,7 +59,7 @@ def draw(matrix: Matrix, ways: Sequence[Way], calls: Sequence[Call], connections
         f'<desc id="d">{escape(_in_words(rates, ways, calls))}</desc>',
         f"<style>{_STYLE}</style>",
         f'<text class="title" x="0" y="22">{escape(title)}</text>',
-        f'<text class="quiet" x="0" y="44">{escape(about)} Logarithmic: each line is ten times the one before.</text>',
+        f'<text class="quiet" x="0" y="44">{escape(about)} Logarithmic scale.</text>',
     ]
     for number, call in enumerate(calls):
         parts += _panel(call, ways, rates, last, _TOP + number * (panel + _PANEL_GAP))

@@ -36,6 +36,7 @@ class Peer:
     """One of them: a pinned package, and what starts it with the interpreter of its environment."""
 
     name: str
+    called: str
     package: str
     version: str
     start: Callable[[Peer, Path, str], AbstractContextManager[Way]]
@@ -43,7 +44,7 @@ class Peer:
     @property
     def title(self) -> str:
         """What it is called in tables."""
-        return f"{self.package} {self.version}"
+        return f"{self.called} {self.version}"
 
 
 @contextlib.contextmanager
@@ -124,6 +125,6 @@ def _served(command: list[str], url: str, env: dict[str, str], directory: Path) 
 
 
 PEERS = (
-    Peer(FASTMCP, "fastmcp", "4.2.3", _fastmcp),
-    Peer(CONTEXTFORGE, "mcp-contextforge-gateway", "1.0.7", _contextforge),
+    Peer(FASTMCP, "FastMCP proxy", "fastmcp", "4.2.3", _fastmcp),
+    Peer(CONTEXTFORGE, "ContextForge", "mcp-contextforge-gateway", "1.0.7", _contextforge),
 )

@@ -30,7 +30,7 @@ class Size:
     idle: int
 
 
-FULL = Size(6, 3000, 15, rounds=2, connections=matrix.CONNECTIONS, kinds=CALLS, idle=1000)
+FULL = Size(5, 3000, 15, rounds=2, connections=matrix.CONNECTIONS, kinds=CALLS, idle=1000)
 QUICK = Size(2, 500, 4, rounds=1, connections=(floors.AT,), kinds=(SMALL, STREAM), idle=200)
 PAIRS = 5
 RUN_S = 1
@@ -148,7 +148,7 @@ def main() -> int:
         print(f"\nGuard (CPU ÷ bare ≤ {overhead.GUARD:g}, nothing lost or held back): {broken or 'holds'}")
         return 1 if broken else 0
     print(f"\nWritten: {report.write('bench', 'What a call costs', about, body, found.raw())}")
-    line = f"{datetime.now(UTC):%Y-%m-%d}, {about['machine']}, load generator and upstream on it too."
+    line = f"{datetime.now(UTC):%Y-%m-%d}, {about['machine']}, wrk and the upstream on it too."
     print(f"Written: {chart.write(chart.draw(found.runs, found.ways, CALLS, floors.AT, line))}")
     return 1 if any(figure.held is False for figure in figures) else 0
 
