@@ -19,8 +19,9 @@ from benchmarks.ways import DIRECT, GATEWAY, Way
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How long each part runs. Shorter runs scatter more; the number of pairs stays."""
+    """How long each part runs. Short pairs scatter more, but both halves of one see the same machine: more of them."""
 
+    pairs: int
     pair_s: float
     calls: int
     stream_s: float
@@ -30,9 +31,8 @@ class Size:
     idle: int
 
 
-FULL = Size(5, 3000, 15, rounds=2, connections=matrix.CONNECTIONS, kinds=CALLS, idle=1000)
-QUICK = Size(2, 500, 4, rounds=1, connections=(floors.AT,), kinds=(SMALL, STREAM), idle=200)
-PAIRS = 5
+FULL = Size(5, 5, 3000, 15, rounds=2, connections=matrix.CONNECTIONS, kinds=CALLS, idle=1000)
+QUICK = Size(8, 1, 500, 4, rounds=1, connections=(floors.AT,), kinds=(SMALL, STREAM), idle=200)
 RUN_S = 1
 LIST_ROUNDS = 3
 _PEERS = (
@@ -87,7 +87,7 @@ def measure(size: Size, quick: bool) -> Found:
         others, missing = ([], {}) if quick else stack.enter_context(peers.running(running.streams))
         own = running.ways()
         silent = idle.measure(own, size.idle)
-        cost = overhead.measure(running, PAIRS, size.pair_s)
+        cost = overhead.measure(running, size.pairs, size.pair_s)
         added = latency.measure(running, size.calls)
         stream = streaming.measure(running, size.stream_s)
         gateway = [way for way in own if way.name == GATEWAY]
@@ -113,8 +113,8 @@ def _body(size: Size, found: Found, figures: Sequence[floors.Figure]) -> str:
         [
             floors.table(figures),
             f"The ratio to bare: wrk with {cost['connections']} connections sends one tools/call, {size.pair_s:g} s "
-            f"each way in turn, {PAIRS} pairs, medians; the upstream is {found.upstream}. The gateway is `manage.py "
-            "serve --workers 1` with authentication, a list of allowed tools, a limit of requests a minute, the "
+            f"each way in turn, {size.pairs} pairs, medians; the upstream is {found.upstream}. The gateway is "
+            "`manage.py serve --workers 1` with authentication, a list of allowed tools, a limit of requests a minute, the "
             "journal and the access log (to a file) on, behind Channels' router. The bare pass-through is "
             "`benchmarks/bare.py` under uvicorn (httptools, uvloop).",
             f"{cost['calls']:,} calls through the gateway, {cost['failed']} failed, {cost['rows']:,} rows in the "
