@@ -32,7 +32,7 @@ class Size:
 
 
 FULL = Size(5, 5, 3000, 15, rounds=2, connections=matrix.CONNECTIONS, kinds=CALLS, idle=1000)
-QUICK = Size(8, 1, 500, 4, rounds=1, connections=(floors.AT,), kinds=(SMALL, STREAM), idle=200)
+QUICK = Size(7, 1, 500, 3, rounds=1, connections=(floors.AT,), kinds=(SMALL, STREAM), idle=200)
 RUN_S = 1
 LIST_ROUNDS = 3
 _PEERS = (
@@ -91,7 +91,7 @@ def measure(size: Size, quick: bool) -> Found:
         added = latency.measure(running, size.calls)
         stream = streaming.measure(running, size.stream_s)
         gateway = [way for way in own if way.name == GATEWAY]
-        lists = matrix.measure(running, gateway, (LIST, WHOLE_LIST), (floors.AT,), LIST_ROUNDS, RUN_S)
+        lists = matrix.measure(running, gateway, (LIST, WHOLE_LIST), (floors.AT,), 1 if quick else LIST_ROUNDS, RUN_S)
         compared = [way for way in own if way.name != DIRECT] if quick else own + others
         runs = matrix.measure(running, compared, size.kinds, size.connections, size.rounds, RUN_S)
         return Found(cost, added, stream, silent, runs, lists, compared, missing, running.upstream_name)
@@ -114,8 +114,8 @@ def _body(size: Size, found: Found, figures: Sequence[floors.Figure]) -> str:
             floors.table(figures),
             f"The ratio to bare: wrk with {cost['connections']} connections sends one tools/call, {size.pair_s:g} s "
             f"each way in turn, {size.pairs} pairs, medians; the upstream is {found.upstream}. The gateway is "
-            "`manage.py serve --workers 1` with authentication, a list of allowed tools, a limit of requests a minute, the "
-            "journal and the access log (to a file) on, behind Channels' router. The bare pass-through is "
+            "`manage.py serve --workers 1` with authentication, a list of allowed tools, a limit of requests a minute, "
+            "the journal and the access log (to a file) on, behind Channels' router. The bare pass-through is "
             "`benchmarks/bare.py` under uvicorn (httptools, uvloop).",
             f"{cost['calls']:,} calls through the gateway, {cost['failed']} failed, {cost['rows']:,} rows in the "
             "request log (those that wrk left open at the end of a run are on record too).",
