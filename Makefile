@@ -96,10 +96,10 @@ format: dev ## let ruff put the sources in order
 typecheck: dev ## mypy alone
 	$(VENV)/bin/mypy
 
-bench: dev ## what a call costs and adds; writes benchmarks/results/ (needs wrk)
+bench: dev ## what a call costs, beside nginx, a bare pass-through and peers (installed once); writes results and chart (wrk, nginx; 10 min)
 	$(PY) -m benchmarks.run
 
-bench-quick: dev ## the same, shorter, writing nothing
+bench-quick: dev ## the same without the peers, shorter, writing nothing; fails by CPU a call, not by the clock
 	$(PY) -m benchmarks.run --quick
 
 bench-analytics: dev ## pages, REST and ingest on a log of ten million rows; writes benchmarks/results/ (half an hour)

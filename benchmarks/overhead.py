@@ -11,15 +11,12 @@ import httpx
 
 from benchmarks import processes
 from benchmarks.load import CONNECTIONS, Load, wrk
-from benchmarks.rig import ANSWER, BODY, KEY, VERSION, Rig
+from benchmarks.rig import ANSWER, BODY, HEADERS, Rig
+from benchmarks.ways import PLAIN_HEADERS as BARE_HEADERS
 
-FLOOR = 1.6
-BARE_HEADERS = {"Content-Type": "application/json"}
-HEADERS = BARE_HEADERS | {
-    "Authorization": f"Bearer {KEY}",
-    "Accept": "application/json, text/event-stream",
-    "MCP-Protocol-Version": VERSION,
-}
+FLOOR = 0.70
+# What `make bench-quick` refuses to let pass: a machine with other work on it moves the ratio by some hundredths.
+GUARD = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +44,13 @@ def measure(rig: Rig, pairs: int, seconds: float) -> dict[str, Any]:
     calls, failed = 0, 0
     measured: list[Pair] = []
     for _ in range(pairs):
-        _settle(rig)
+        settle(rig)
         bare_load, bare_us = _bare(rig, seconds)
         gateway_load, costs = _gateway(rig, seconds)
         calls += gateway_load.calls
         failed += gateway_load.failed + bare_load.failed
         measured.append(Pair(bare_us, *costs, bare_load.calls_per_s, gateway_load.calls_per_s))
-    _settle(rig)
+    settle(rig)
     figures = {name: statistics.median(getattr(pair, name) for pair in measured) for name in asdict(measured[0])}
     ratio = statistics.median(pair.ratio for pair in measured)
     rows, complete_rows = _rows(rig)
@@ -66,7 +63,10 @@ def measure(rig: Rig, pairs: int, seconds: float) -> dict[str, Any]:
         "calls": calls,
         "failed": failed,
         "rows": rows,
-        "ok": ratio <= FLOOR and failed == 0 and complete_rows >= calls,
+        "complete_rows": complete_rows,
+        "ok": ratio <= FLOOR,
+        "guarded": ratio <= GUARD,
+        "complete": failed == 0 and complete_rows >= calls,
     }
 
 
@@ -95,7 +95,7 @@ def _gateway(rig: Rig, seconds: float) -> tuple[Load, tuple[float, float, float]
     before = processes.cpu_s(rig.worker_pid), processes.cpu_s(shipper), processes.tree_cpu_s(rig.postgres_pid)
     load = wrk(rig.url, BODY, HEADERS, seconds)
     worker = processes.cpu_s(rig.worker_pid)
-    _settle(rig)  # what the journal still holds is part of what the calls cost
+    settle(rig)  # what the journal still holds is part of what the calls cost
     after = worker, processes.cpu_s(shipper), processes.tree_cpu_s(rig.postgres_pid)
     worker_us, shipper_us, postgres_us = (
         (end - begin) / load.calls * 1e6 for begin, end in zip(before, after, strict=True)
@@ -103,12 +103,12 @@ def _gateway(rig: Rig, seconds: float) -> tuple[Load, tuple[float, float, float]
     return load, (worker_us, shipper_us, postgres_us)
 
 
-def _settle(rig: Rig) -> None:
-    """Wait until the shipper has brought everything to the database."""
+def settle(rig: Rig) -> None:
+    """Wait until the shipper has brought everything to the database, so that it does not work beside what follows."""
     last, same = -1, 0
     while same < 3:
         time.sleep(0.2)
-        rows, _ = _rows(rig)
+        ((rows,),) = rig.gateway.query("SELECT count(*) FROM analytics_requestlog")
         same = same + 1 if rows == last else 0
         last = rows
 

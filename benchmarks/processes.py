@@ -46,14 +46,26 @@ def descendants(root: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], ready_url: str, env: dict[str, str] | None = None) -> Iterator[int]:
+def running(
+    command: Sequence[str],
+    ready_url: str,
+    env: dict[str, str] | None = None,
+    *,
+    within_s: float = 10,
+    directory: Path | None = None,
+) -> Iterator[int]:
     """Run a command, wait until `ready_url` answers anything at all, and yield its process id.
 
-    Raises RuntimeError when it does not answer within ten seconds.
+    Args: env: variables on top of ours. With a `directory` it runs there, with these variables alone, and writes into
+    the file `output` there.
+    Raises RuntimeError when it does not answer within so many seconds.
     """
-    child = subprocess.Popen(command, env={**os.environ, **(env or {})})
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context((directory / "output").open("wb")) if directory else None
+        variables = env if directory else {**os.environ, **(env or {})}
+        child = subprocess.Popen(command, env=variables, cwd=directory, stdout=output, stderr=output)
     try:
-        _wait_for(ready_url, child)
+        _wait_for(ready_url, child, within_s)
         yield child.pid
     finally:
         child.terminate()
@@ -64,8 +76,8 @@ def running(command: Sequence[str], ready_url: str, env: dict[str, str] | None =
             child.wait()
 
 
-def _wait_for(url: str, child: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
+def _wait_for(url: str, child: subprocess.Popen[bytes], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline and child.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=2).close()

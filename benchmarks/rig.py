@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks import processes
+from benchmarks import fixed_answers, loads, nginx, plain_proxy, processes
+from benchmarks.loads import VERSION
+from benchmarks.ways import BARE, DIRECT, GATEWAY, MCP_HEADERS, PLAIN_HEADERS, Way
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 import tests.settings  # noqa: F401 - the secrets that the gateway under test starts with
 from tests.gateway import Gateway, free_port
 from tests.upstreams.listening import started
 
+__all__ = ["ANSWER", "BODY", "HEADERS", "KEY", "VERSION", "Rig", "running"]
+
 KEY = "mcpgw-benchmark-0123456789abcdef0123456789"
-# By this version nginx tells the benchmark's calls from the gateway's own look at the list of tools.
-VERSION = "2025-06-18"
-CALL = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "tools/call",
-    "params": {"name": "echo", "arguments": {"city": "Zürich", "units": "metric", "days": 3}},
-}
-ANSWER = {"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "Sunny, 21 degrees, no wind"}]}}
-BODY = json.dumps(CALL, ensure_ascii=False).encode()
+ANSWER = loads.answers()["bench"]
+BODY = loads.SMALL.body
+HEADERS = MCP_HEADERS | {"Authorization": f"Bearer {KEY}"}
+_STREAMED = frozenset(("events",))
 
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What runs: the answering upstream, the bare pass-through before it, the gateway before it."""
+    """What runs: the answering upstream, and before it the bare pass-through, the gateway, and nginx where it is."""
 
-    upstream: str  # answers every benchmark call with ANSWER
+    urls: Mapping[str, str]  # the upstream's URL of each call, by the call's name
     upstream_name: str
-    streams: str  # an upstream whose `stream` tool sends events
-    bare: str
+    streams: str  # the MCP server that says what is no fixed answer; its `stream` tool sends events
+    bare_base: str
     bare_pid: int
     gateway: Gateway
+    plain_proxy: Way | None
+
+    @property
+    def upstream(self) -> str:
+        """The upstream's URL of the small call."""
+        return self.urls["bench"]
+
+    @property
+    def bare(self) -> str:
+        """The bare pass-through's URL of the small call."""
+        return f"{self.bare_base}/bench"
 
     @property
     def url(self) -> str:
@@ -58,92 +63,61 @@ class Rig:
         """The process id of the embedded server's first process."""
         return int((self.gateway.data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
 
+    def ways(self) -> list[Way]:
+        """Return the ways of one's own: direct, nginx as a plain proxy, bare, the gateway."""
+        bare = {name: f"{self.bare_base}/{name}" for name in self.urls}
+        gateway = {name: self.gateway.url(name) for name in self.urls}
+        return [
+            Way(DIRECT, "direct", self.urls, PLAIN_HEADERS),
+            *([self.plain_proxy] if self.plain_proxy else []),
+            Way(BARE, "bare uvicorn + aiohttp", bare, PLAIN_HEADERS, self.bare_pid),
+            Way(GATEWAY, "this gateway", gateway, HEADERS, self.worker_pid),
+        ]
+
 
 @contextlib.contextmanager
 def running() -> Iterator[Rig]:
     """Start everything, stop everything afterwards."""
     with contextlib.ExitStack() as stack:
-        streams = stack.enter_context(started("tests.upstreams.echo_fast"))
-        upstream, name = stack.enter_context(_upstream(streams))
-        port = free_port()
-        bare = f"http://127.0.0.1:{port}/"
-        command = [sys.executable, "-m", "uvicorn", "benchmarks.bare:app", "--port", str(port), "--loop", "uvloop"]
-        command += ["--http", "httptools", "--no-access-log", "--log-level", "warning", "--lifespan", "off"]
-        pid = stack.enter_context(processes.running(command, bare, env={"BARE_UPSTREAM": upstream}))
-        gateway = Gateway(config=_configuration(upstream, streams))
+        streams = stack.enter_context(started("benchmarks.upstream"))
+        urls = stack.enter_context(fixed_answers.running(streams)) | {"events": streams}
+        has_nginx = nginx.program() is not None
+        name = "nginx" if has_nginx else "benchmarks.upstream (nginx is not installed)"
+        proxy = stack.enter_context(plain_proxy.running(urls, _STREAMED)) if has_nginx else None
+        base, pid = stack.enter_context(_bare(urls["bench"], streams))
+        gateway = Gateway(config=_configuration(urls), env={"GATEWAY_STREAMS_PER_KEY": "2000"})
         stack.callback(gateway.close)
-        yield Rig(upstream, name, streams, bare, pid, gateway.start())
+        yield Rig(urls, name, streams, base, pid, gateway.start(), proxy)
 
 
-def _configuration(upstream: str, streams: str) -> dict[str, object]:
-    """Return what the gateway serves: listed tools, a key with a limit that refuses nothing."""
-    listed = {"mode": "listed", "listed": ["add", "echo", "get_*", "stream"], "denied": ["hang"]}
+@contextlib.contextmanager
+def _bare(upstream: str, streams: str) -> Iterator[tuple[str, int]]:
+    """Run the bare pass-through; yield its address and process id."""
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.bare:app", "--port", str(port), "--loop", "uvloop"]
+    command += ["--http", "httptools", "--no-access-log", "--log-level", "warning", "--lifespan", "off"]
+    env = {"BARE_UPSTREAM": upstream.rpartition("/")[0], "BARE_STREAMS": streams}
+    with processes.running(command, f"{base}/bench", env=env) as pid:
+        yield base, pid
+
+
+def _configuration(urls: Mapping[str, str]) -> dict[str, object]:
+    """Return what the gateway serves: listed tools but for `whole`, a key with a limit that refuses nothing."""
+    opened = ["add", "echo", "report", f"{loads.OPEN}*", "stream"]
+    listed = {"mode": "listed", "listed": opened, "denied": ["hang"]}
     rules = {"tools": listed, "prompts": {"mode": "none"}, "resources": {"mode": "none"}}
     return {
         "version": 1,
-        "upstreams": {"bench": {"url": upstream, "era": "legacy"}, "streams": {"url": streams, "era": "legacy"}},
-        "namespaces": {"bench": {"upstream": "bench"} | rules, "streams": {"upstream": "streams"} | rules},
+        "upstreams": {name: {"url": url, "era": "legacy"} for name, url in urls.items()},
+        "namespaces": {name: {"upstream": name} | ({} if name == "whole" else rules) for name in urls},
         "keys": [
             {
                 "user_id": "bench",
                 "key": KEY,
-                "namespaces": ["bench", "streams"],
+                "namespaces": list(urls),
                 "requests_per_minute": 10_000_000,
                 "burst": 1_000_000,
             }
         ],
     }
-
-
-_NGINX = """
-worker_processes 1;
-daemon off;
-pid {directory}/nginx.pid;
-error_log stderr error;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    keepalive_requests 100000000;
-    keepalive_timeout 60s;
-    client_body_temp_path {directory};
-    proxy_temp_path {directory};
-    fastcgi_temp_path {directory};
-    uwsgi_temp_path {directory};
-    scgi_temp_path {directory};
-    default_type application/json;
-    map $http_user_agent:$http_mcp_protocol_version $own {{
-        default 1;
-        "mcp-gateway:{version}" 1;
-        "~^mcp-gateway:" 0;
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            if ($own) {{ return 200 '{answer}'; }}
-            proxy_pass {other};
-        }}
-    }}
-}}
-"""
-
-
-@contextlib.contextmanager
-def _upstream(streams: str) -> Iterator[tuple[str, str]]:
-    """Run nginx answering ANSWER to the benchmark's calls, or use the light Python upstream where there is none."""
-    if (nginx := shutil.which("nginx")) is None:
-        yield streams, "tests.upstreams.echo_fast (nginx is not installed)"
-        return
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="bench-nginx-") as directory:
-        config = Path(directory, "nginx.conf")
-        text = _NGINX.format(
-            directory=directory,
-            version=VERSION,
-            port=port,
-            answer=json.dumps(ANSWER),
-            other=streams.replace("/mcp", ""),
-        )
-        config.write_text(text)
-        url = f"http://127.0.0.1:{port}/mcp"
-        with processes.running([nginx, "-c", str(config), "-p", directory], url):
-            yield url, "nginx"

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.overhead import HEADERS
-from benchmarks.rig import Rig
+from benchmarks.rig import HEADERS, Rig
 
 FLOOR_MS = 10.0
 STREAMS = 20
@@ -87,7 +86,7 @@ def measure(rig: Rig, seconds: float) -> dict[str, Any]:
     count = int(seconds * 1000 / INTERVAL_MS)
     runs = {
         name: asyncio.run(_run(url, HEADERS, count))
-        for name, url in (("direct", rig.streams), ("gateway", rig.gateway.url("streams")))
+        for name, url in (("direct", rig.streams), ("gateway", rig.gateway.url("events")))
     }
     result: dict[str, Any] = {"streams": STREAMS, "events_per_s": 1000 / INTERVAL_MS, "seconds": seconds}
     for name, streams in runs.items():

@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from tests.upstreams.listening import serve_asgi
@@ -45,9 +45,24 @@ class EchoFast:
     leave, in seconds of the host's monotonic clock.
     """
 
-    def __init__(self, *, delay_s: float = 0.0, sessions: bool = False, standing: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        delay_s: float = 0.0,
+        sessions: bool = False,
+        standing: float | None = None,
+        tools: Sequence[Mapping[str, Any]] = TOOLS,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare it.
+
+        Args: delay_s: before each answer to a call; sessions: keep them; standing: seconds between the events of a
+        GET stream, None to offer none; tools: what it lists; texts: what the tool of a name says, whatever it is asked.
+        """
         self.delay_s = delay_s
         self.standing = standing
+        self.tools = list(tools)
+        self.texts = dict(texts or {})
         self.open: set[str] = set()
         self.left: dict[str, float] = {}
         self.sessions: set[str] | None = set() if sessions else None
@@ -100,7 +115,7 @@ class EchoFast:
         elif method == "initialize":
             await self._initialize(request["id"], params, send)
         elif method == "tools/list":
-            await _reply(send, 200, {"jsonrpc": "2.0", "id": request["id"], "result": {"tools": TOOLS}})
+            await _reply(send, 200, {"jsonrpc": "2.0", "id": request["id"], "result": {"tools": self.tools}})
         elif method == "ping":
             await _reply(send, 200, {"jsonrpc": "2.0", "id": request["id"], "result": {}})
         else:
@@ -129,7 +144,8 @@ class EchoFast:
             return
         if delay_s := float(arguments.get("ms", 0)) / 1000 if name == "sleep" else self.delay_s:
             await asyncio.sleep(delay_s)
-        result = {"content": [{"type": "text", "text": tool_text(str(name), arguments)}]}
+        text = self.texts.get(str(name)) or tool_text(str(name), arguments)
+        result = {"content": [{"type": "text", "text": text}]}
         await _reply(send, 200, {"jsonrpc": "2.0", "id": request_id, "result": result})
         self.count["answered"] += 1
 
