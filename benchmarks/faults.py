@@ -39,6 +39,10 @@ class Finding:
     commit: str = ""
 
 
+# The short form waits more than it works: two files at a time, each process with a PostgreSQL of its own.
+_TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+
+
 def run(full: bool, memory: str, *tests: str) -> tuple[int, list[Finding]]:
     """Run tests; return pytest's exit code and the findings. `memory`: the directory that knows what failed."""
     with tempfile.TemporaryDirectory() as directory:
@@ -99,7 +103,7 @@ def _replaced(findings: list[Finding], again: list[Finding]) -> list[Finding]:
 def _measure(full: bool, *tests: str) -> tuple[int, list[Finding]]:
     """Run tests, and what failed once more by itself."""
     with tempfile.TemporaryDirectory() as memory:
-        code, findings = run(full, memory, *tests)
+        code, findings = run(full, memory, *tests, *(() if full else _TWO_AT_A_TIME))
         if code == pytest.ExitCode.TESTS_FAILED:
             print("=== once more, by themselves, because the machine may have been busy: ===", flush=True)
             code, again = run(full, memory, *tests, "--last-failed")
