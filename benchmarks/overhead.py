@@ -16,7 +16,7 @@ from benchmarks.ways import PLAIN_HEADERS as BARE_HEADERS
 
 FLOOR = 0.70
 # What `make bench-quick` refuses to let pass: a machine with other work on it moves the ratio by some hundredths.
-GUARD = 1.25
+GUARD = 1.35
 
 
 @dataclass(frozen=True, slots=True)
