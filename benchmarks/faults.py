@@ -23,6 +23,8 @@ import pytest
 from benchmarks import machine, report
 
 EVERYTHING, SOAK = "tests/reliability", "tests/reliability/test_soak.py"
+# The short form waits more than it works: two files at a time, each process with a PostgreSQL of its own.
+_TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,6 @@ class Finding:
     test: str
     seconds: float
     commit: str = ""
-
-
-# The short form waits more than it works: two files at a time, each process with a PostgreSQL of its own.
-_TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def run(full: bool, memory: str, *tests: str) -> tuple[int, list[Finding]]:

@@ -27,7 +27,8 @@ django.setup()
 from django.conf import settings
 from uvicorn.server import ServerState
 
-from benchmarks.rig import ANSWER, BODY, KEY, VERSION
+from benchmarks.loads import VERSION
+from benchmarks.rig import ANSWER, BODY, KEY
 from gateway_project.server.worker import make_config
 from keys import secrets
 from namespaces.rules import NameRule, RuleSet

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import processes
+from tests.nginx import NGINX
 
 _CONF = """
 {user}
@@ -34,8 +34,8 @@ http {{
 
 
 def program() -> str | None:
-    """Return where nginx is; Debian keeps it out of the PATH of most users."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    """Return where nginx is, None where it is not installed."""
+    return NGINX if Path(NGINX).exists() else None
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from benchmarks.rig import ANSWER, BODY, HEADERS, Rig
 from benchmarks.ways import PLAIN_HEADERS as BARE_HEADERS
 
 FLOOR = 0.70
-# What `make bench-quick` refuses to let pass: a machine with other work on it moves the ratio by some hundredths.
+# What `make bench-quick` refuses to let pass: on a machine with other work on it, single pairs differ by a third.
 GUARD = 1.35
 
 

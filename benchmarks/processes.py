@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -49,21 +49,20 @@ def descendants(root: int) -> list[int]:
 def running(
     command: Sequence[str],
     ready_url: str,
-    env: dict[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
     *,
     within_s: float = 10,
     directory: Path | None = None,
 ) -> Iterator[int]:
     """Run a command, wait until `ready_url` answers anything at all, and yield its process id.
 
-    Args: env: variables on top of ours. With a `directory` it runs there, with these variables alone, and writes into
-    the file `output` there.
-    Raises RuntimeError when it does not answer within so many seconds.
+    Args: env: all its variables, None: ours; within_s: seconds until it must answer; directory: where it runs and
+    writes into the file `output`, None: here and to our own.
+    Raises RuntimeError when it does not answer in time.
     """
     with contextlib.ExitStack() as stack:
         output = stack.enter_context((directory / "output").open("wb")) if directory else None
-        variables = env if directory else {**os.environ, **(env or {})}
-        child = subprocess.Popen(command, env=variables, cwd=directory, stdout=output, stderr=output)
+        child = subprocess.Popen(command, env=env, cwd=directory, stdout=output, stderr=output)
     try:
         _wait_for(ready_url, child, within_s)
         yield child.pid

@@ -9,15 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks import fixed_answers, loads, nginx, plain_proxy, processes
-from benchmarks.loads import VERSION
 from benchmarks.ways import BARE, DIRECT, GATEWAY, MCP_HEADERS, PLAIN_HEADERS, Way
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 import tests.settings  # noqa: F401 - the secrets that the gateway under test starts with
 from tests.gateway import Gateway, free_port
 from tests.upstreams.listening import started
-
-__all__ = ["ANSWER", "BODY", "HEADERS", "KEY", "VERSION", "Rig", "running"]
 
 KEY = "mcpgw-benchmark-0123456789abcdef0123456789"
 ANSWER = loads.answers()["bench"]
@@ -97,7 +94,7 @@ def _bare(upstream: str, streams: str) -> Iterator[tuple[str, int]]:
     base = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", "benchmarks.bare:app", "--port", str(port), "--loop", "uvloop"]
     command += ["--http", "httptools", "--no-access-log", "--log-level", "warning", "--lifespan", "off"]
-    env = {"BARE_UPSTREAM": upstream.rpartition("/")[0], "BARE_STREAMS": streams}
+    env = {**os.environ, "BARE_UPSTREAM": upstream.rpartition("/")[0], "BARE_STREAMS": streams}
     with processes.running(command, f"{base}/bench", env=env) as pid:
         yield base, pid
 
